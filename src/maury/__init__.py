@@ -1,0 +1,1 @@
+"""Stellar parameters from spectra, and spectra from stellar parameters."""
