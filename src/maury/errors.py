@@ -1,0 +1,41 @@
+"""Mistakes that a user can cause, each told in one sentence and never as a traceback."""
+
+from __future__ import annotations
+
+__all__ = [
+    "GridError",
+    "MauryError",
+    "ReadError",
+    "RecipeError",
+    "SpectrumError",
+    "SynthesisError",
+    "WeightsError",
+]
+
+
+class MauryError(Exception):
+    """Base of everything that a user's input can cause; the message is one plain sentence."""
+
+
+class ReadError(MauryError):
+    """A file that cannot be read as a spectrum."""
+
+
+class SpectrumError(MauryError):
+    """Arrays or attributes that do not make up a spectrum."""
+
+
+class GridError(MauryError):
+    """A wavelength grid that is impossible, unknown, or that does not cover what is asked of it."""
+
+
+class WeightsError(MauryError):
+    """Model weights that are missing, damaged or made by another version."""
+
+
+class RecipeError(MauryError):
+    """A training recipe with unknown, missing or impossible entries."""
+
+
+class SynthesisError(MauryError):
+    """Stellar parameters or options for which no spectrum can be computed."""
