@@ -1,0 +1,28 @@
+"""Embedded tables: every file here is written by a script of this folder and carries its citation.
+
+``make_synthesis.py`` writes the tables of the synthesis, ``make_telluric.py`` those of the Earth's
+atmosphere. A table is a compressed NumPy archive without Python objects.
+"""
+
+from importlib.resources import files
+
+import numpy as np
+
+__all__ = ["load_table"]
+
+
+def load_table(name: str) -> dict[str, np.ndarray]:
+    """Read an embedded table.
+
+    Parameters
+    ----------
+    name
+        File name without the suffix, such as ``"atmospheres"``.
+
+    Returns
+    -------
+    dict
+        The arrays of the table by name; ``citation`` says where they come from.
+    """
+    with (files(__name__) / f"{name}.npz").open("rb") as file, np.load(file) as archive:
+        return {key: archive[key] for key in archive.files}

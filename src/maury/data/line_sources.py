@@ -1,0 +1,209 @@
+"""The line lists as published, brought to one set of columns.
+
+Each function returns a dictionary of equally long arrays: ``species`` ("Fe I", "CH"),
+``wavelength`` (A, air), ``excitation`` (eV, lower level), ``log_gf`` (isotope fraction included),
+``mass`` (u), ``gamma_rad`` (s-1), ``gamma_stark`` (s-1 cm3 per electron at 10,000 K), ``gamma_vdw``
+(s-1 cm3 per hydrogen atom at 10,000 K) and ``vdw_exponent`` (its power law in T).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from scipy.constants import atomic_mass, physical_constants
+from scipy.special import gamma
+
+from maury.synthesis.elements import ISOTOPES, MASSES, SYMBOLS
+
+__all__ = ["atoms_above_4200", "atoms_below_4200", "molecules"]
+
+BOLTZMANN = 1.380649e-16
+BOHR_RADIUS = physical_constants["Bohr radius"][0] * 100
+RYDBERG_EV = physical_constants["Rydberg constant times hc in eV"][0]
+ATOMIC_MASS = atomic_mass * 1e3
+EV_ANGSTROM = 12398.419843320026
+STAGES = ("I", "II", "III")
+
+# MOOG's codes of the molecules: species, isotopes.
+MOLECULES = {
+    "106.00112": ("CH", {"C": 12}),
+    "106.00113": ("CH", {"C": 13}),
+    "107.00114": ("NH", {"N": 14}),
+    "107.00115": ("NH", {"N": 15}),
+    "108.00116": ("OH", {"O": 16}),
+    "112.00124": ("MgH", {"Mg": 24}),
+    "112.00125": ("MgH", {"Mg": 25}),
+    "112.00126": ("MgH", {"Mg": 26}),
+    "114.00128": ("SiH", {"Si": 28}),
+    "114.00129": ("SiH", {"Si": 29}),
+    "114.00130": ("SiH", {"Si": 30}),
+    "607.01214": ("CN", {"C": 12}),
+    "607.01314": ("CN", {"C": 13}),
+    "606.01212": ("C2", {"C": 12}),
+    "606.01213": ("C2", {"C": 13}),
+}
+MOLECULE_MASSES = {"CH": 13, "NH": 15, "OH": 17, "MgH": 25.3, "SiH": 29, "CN": 26, "C2": 24}
+# A molecular line weaker than its species' strongest by this factor at 4500 K is left out.
+WEAKEST_MOLECULAR = 1e-4
+
+
+def _ionization_energies(source: Path) -> dict[str, tuple[float, float]]:
+    """First and second ionisation energy (eV) by element (Barklem & Collet 2016)."""
+    result = {}
+    path = source / "tables/BarklemCollet2016-ionization_energies.dat"
+    for line in path.read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            _, symbol, first, second, _ = line.split()
+            result[symbol] = (float(first), float(second))
+    return result
+
+
+def _radiative(wavelength: np.ndarray) -> np.ndarray:
+    """Classical radiative damping, 2.223e15 / lambda^2 s-1 (Gray 2005, Eq. 11.13)."""
+    return 2.223e15 / wavelength**2
+
+
+def _damping(
+    source: Path, element: np.ndarray, stage: np.ndarray, wavelength: np.ndarray, low: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Stark (Cowley 1971) and Unsold van der Waals damping at 10,000 K, and levels' ionisation.
+
+    Stark: Cowley 1971, Observatory 91, 139, Eqs. 5 and 6 at 10,000 K with the mean electron speed.
+    Van der Waals: Unsold's approximation as in Gray 2005, Eqs. 11.29-11.30.
+    """
+    energies = _ionization_energies(source)
+    limit = np.array([energies[e][s - 1] for e, s in zip(element, stage, strict=True)])
+    up = low + EV_ANGSTROM / wavelength
+    bound = up < limit
+    gap_up = np.where(bound, limit - up, 1.0)
+    n_star4 = (stage**2 * RYDBERG_EV / gap_up) ** 2
+    stark = np.where(
+        stage == 1, 2.25910152e-7 * n_star4, 5.42184365e-7 * n_star4 / (stage + 1.0) ** 2
+    )
+    gap_low = np.maximum(limit - low, 1e-3)
+    radius2 = 2.5 * RYDBERG_EV**2 * stage**2 * (1 / gap_up**2 - 1 / gap_low**2)
+    vdw = 10**6.33 * np.maximum(radius2, 1e-3) ** 0.4 * 1e4**0.3 * BOLTZMANN
+    # An autoionising upper level has no Stark or van der Waals width of this kind.
+    return np.where(bound, stark, 0.0), np.where(bound, vdw, 0.0), limit
+
+
+def _anstee_barklem_omara(code: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Van der Waals width from sigma.alpha at 10,000 K and its temperature exponent.
+
+    Anstee & O'Mara 1995, MNRAS 276, 859, Eq. 1; sigma in atomic units at 10 km/s.
+    """
+    sigma, alpha = np.floor(code) * BOHR_RADIUS**2, code - np.floor(code)
+    reduced = 1 / (1.008 * ATOMIC_MASS) + 1 / (mass * ATOMIC_MASS)
+    speed = np.sqrt(8 * BOLTZMANN * 1e4 / np.pi * reduced)
+    width = 2 * (4 / np.pi) ** (alpha / 2) * gamma((4 - alpha) / 2) * 1e6 * sigma
+    return width * (speed / 1e6) ** (1 - alpha), (1 - alpha) / 2
+
+
+def _fraction(symbol: str, isotope: int) -> float:
+    return ISOTOPES[symbol][isotope] if isotope and symbol in ISOTOPES else 1.0
+
+
+def atoms_above_4200(source: Path) -> dict[str, np.ndarray]:
+    """Gaia-ESO list v6 (Heiter et al. 2021)."""
+    with np.load(source / "linelists/compact_lines_3770_6925.npz") as archive:
+        table = archive["ges"]
+    wavelength, low, log_gf, code = table[:, 0], table[:, 4], table[:, 5], table[:, 6]
+    element = np.array([SYMBOLS[int(z) - 1] for z in table[:, 1]])
+    stage = table[:, 3].astype(int)
+    mass = np.array([MASSES[e] for e in element])
+    fraction = [_fraction(e, int(i)) for e, i in zip(element, table[:, 2], strict=True)]
+    stark, unsold, _ = _damping(source, element, stage, wavelength, low)
+    theory, theory_exponent = _anstee_barklem_omara(np.where(code > 20, code, 300.25), mass)
+    enhanced = unsold * np.where((code > 0) & (code <= 20), code, 2.5)
+    vdw = np.where(code > 20, theory, np.where(code < 0, 10.0 ** np.minimum(code, 0.0), enhanced))
+    return {
+        "species": np.array([f"{e} {STAGES[s - 1]}" for e, s in zip(element, stage, strict=True)]),
+        "wavelength": wavelength,
+        "excitation": low,
+        "log_gf": log_gf + np.log10(fraction),
+        "mass": mass,
+        "gamma_rad": np.where(table[:, 8] > 1e3, table[:, 8], _radiative(wavelength)),
+        "gamma_stark": stark,
+        "gamma_vdw": vdw,
+        "vdw_exponent": np.where(code > 20, theory_exponent, 0.3),
+    }
+
+
+def _barklem(source: Path) -> dict[tuple[str, int], tuple[float, float, float]]:
+    """Van der Waals and radiative widths by species code and wavelength in 0.01 A."""
+    result = {}
+    for name in ("BarklemUV.dat", "Barklem.dat"):
+        for line in (source / "linelists" / name).read_text().splitlines():
+            words = line.split()
+            if len(words) >= 5:
+                key = (f"{float(words[1]):.1f}", round(float(words[0]) * 100))
+                result[key] = (10 ** float(words[2]), float(words[3]), float(words[4]))
+    return result
+
+
+def atoms_below_4200(source: Path) -> dict[str, np.ndarray]:
+    """linemake (Placco et al. 2021) where the Gaia-ESO list has not begun."""
+    with np.load(source / "linelists/compact_lines_3770_6925.npz") as archive:
+        wavelength, code = archive["aw"], archive["as_"]
+        low, log_gf = archive["ae"], archive["af"]
+    number = np.array([int(c.split(".")[0]) for c in code])
+    ion = np.array([int(c.split(".")[1][0]) for c in code])
+    isotope = np.array([int(c.split(".")[1][1:] or 0) for c in code])
+    keep = (wavelength < 4200.02) & (number > 1) & (number <= 92) & (ion <= 1)
+    wavelength, low, log_gf = wavelength[keep], low[keep], log_gf[keep]
+    number, ion, isotope = number[keep], ion[keep], isotope[keep]
+    element = np.array([SYMBOLS[z - 1] for z in number])
+    mass = np.array([MASSES[e] for e in element])
+    fraction = [_fraction(e, i) for e, i in zip(element, isotope, strict=True)]
+    stark, unsold, _ = _damping(source, element, ion + 1, wavelength, low)
+    vdw, exponent, rad = 2.5 * unsold, np.full(wavelength.size, 0.3), _radiative(wavelength)
+    known = _barklem(source)
+    for i, (z, charge, w) in enumerate(zip(number, ion, wavelength, strict=True)):
+        for nearby in (0, -1, 1):
+            match = known.get((f"{z}.{charge}", round(w * 100) + nearby))
+            if match:
+                vdw[i], exponent[i] = match[0], (1 - match[1]) / 2
+                rad[i] = match[2] if match[2] > 1e3 else rad[i]
+                break
+    return {
+        "species": np.array([f"{e} {STAGES[s]}" for e, s in zip(element, ion, strict=True)]),
+        "wavelength": wavelength,
+        "excitation": low,
+        "log_gf": log_gf + np.log10(fraction),
+        "mass": mass,
+        "gamma_rad": rad,
+        "gamma_stark": stark,
+        "gamma_vdw": vdw,
+        "vdw_exponent": exponent,
+    }
+
+
+def molecules(source: Path) -> Iterator[dict[str, np.ndarray]]:
+    """CH, NH, OH, MgH, SiH, CN and C2 from linemake's lists, their weakest lines left out."""
+    with np.load(source / "linelists/compact_lines_3770_6925.npz") as archive:
+        for group in ("hyd", "cn", "c2", "sih"):
+            wavelength, code, low, log_gf = (archive[f"moog{group}_{c}"] for c in "wsef")
+            known = np.isin(code, list(MOLECULES))
+            species = np.array([MOLECULES[c][0] for c in code[known]])
+            share = [
+                np.prod([ISOTOPES[e][i] for e, i in MOLECULES[c][1].items()]) for c in code[known]
+            ]
+            wavelength, low = wavelength[known], low[known]
+            log_gf = log_gf[known] + np.log10(share)
+            strength = log_gf - low * 5040 / 4500
+            strong = np.zeros(strength.size, bool)
+            for name in np.unique(species):
+                mine = species == name
+                strong |= mine & (strength > strength[mine].max() + np.log10(WEAKEST_MOLECULAR))
+            count = int(strong.sum())
+            yield {
+                "species": species[strong],
+                "wavelength": wavelength[strong],
+                "excitation": low[strong],
+                "log_gf": log_gf[strong],
+                "mass": np.array([MOLECULE_MASSES[s] for s in species[strong]], float),
+                "gamma_rad": _radiative(wavelength[strong]),
+                "gamma_stark": np.zeros(count),
+                "gamma_vdw": np.zeros(count),
+                "vdw_exponent": np.zeros(count),
+            }

@@ -1,0 +1,191 @@
+"""Write the tables of the synthesis from the public files they come from.
+
+Run as ``python -m maury.data.make_synthesis ../shared/data/physics``; needs the extra ``[tables]``.
+The folder's own README says where each file was published.
+"""
+
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from maury.data.line_sources import atoms_above_4200, atoms_below_4200, molecules
+
+HERE = Path(__file__).parent
+
+# Diatomic molecules that bind a noticeable part of an element or absorb at 3770-6925 A, as the
+# formulae of Barklem & Collet's equilibrium constants name them.
+MOLECULES = {
+    "H2": "HH", "CO": "CO", "CH": "HC", "CN": "CN", "C2": "CC", "OH": "HO", "NH": "HN", "N2": "NN",
+    "MgH": "HMg", "TiO": "OTi", "SiO": "OSi", "SiH": "HSi", "NO": "NO", "O2": "OO",
+}  # fmt: skip
+
+
+def atmospheres(source: Path) -> None:
+    """ATLAS9 layers: [M/H], Teff, log g, layer, (rhox, T, P, n_e)."""
+    with np.load(source / "atmospheres/atlas9_odfnew_vt2_compact.npz") as table:
+        columns = [str(c) for c in table["columns"]]
+        take = [columns.index(c) for c in ("RHOX", "T", "P", "XNE")]
+        np.savez_compressed(
+            HERE / "atmospheres.npz",
+            layers=table["layers"][..., take].astype(np.float32),
+            teff=table["teff"].astype(np.float64),
+            logg=table["logg"].astype(np.float64),
+            mh=table["mh"].astype(np.float64),
+            citation="ATLAS9 ODFNEW, vturb 2 km/s: Castelli & Kurucz 2003, IAU Symp. 210, A20",
+        )
+
+
+def equation_of_state(source: Path) -> None:
+    """Partition functions, ionisation energies and molecular equilibrium constants."""
+    tables = source / "tables"
+    elements, energies = [], []
+    for line in (tables / "BarklemCollet2016-ionization_energies.dat").read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            _, symbol, first, second, _ = line.split()
+            elements.append(symbol)
+            energies.append((float(first), max(float(second), 0.0)))
+    with h5py.File(tables / "partition_funcs.h5") as file:
+        start, step = file["logT_min"][()], file["logT_step"][()]
+        count = file["H I"].shape[0]
+        keep = np.arange(count)[(start + step * np.arange(count)) > np.log(900.0)]
+        listed = [e for e in elements if f"{e} I" in file]
+        partition = np.ones((len(listed), 3, keep.size), np.float32)
+        for i, element in enumerate(listed):
+            for j, stage in enumerate(("I", "II", "III")):
+                if f"{element} {stage}" in file:
+                    partition[i, j] = file[f"{element} {stage}"][()][keep]
+    energies = [energies[elements.index(e)] for e in listed]
+
+    with h5py.File(tables / "barklem_collet_ks.h5") as file:
+        names = [name.decode() for name in file["mols"][()]]
+        ln_t = np.array([file["lnTs"][:, names.index(f)] for f in MOLECULES.values()])
+        log_k = np.array([file["logKs"][:, names.index(f)] for f in MOLECULES.values()])
+    rows = {}
+    for line in (tables / "BarklemCollet2016-molecular_partition.dat").read_text().splitlines():
+        words = line.split()
+        if line.startswith("# T [K]"):
+            temperature = np.array(words[3:], float)
+        elif words and not line.startswith("#"):
+            rows[words[0]] = np.array(words[1:], float)
+    warm = temperature >= 900.0
+    np.savez_compressed(
+        HERE / "equation_of_state.npz",
+        elements=np.array(listed),
+        ionization_energy=np.array(energies),
+        ln_temperature=start + step * keep,
+        partition=partition,
+        molecules=np.array(list(MOLECULES)),
+        molecule_ln_temperature=np.where(np.isfinite(log_k), ln_t, np.nan),
+        molecule_log_equilibrium=log_k,
+        molecule_partition_ln_temperature=np.log(temperature[warm]),
+        molecule_partition=np.array([rows[name][warm] for name in MOLECULES]),
+        citation=(
+            "Atomic partition functions: Korg.jl (Wheeler et al. 2023, AJ 165, 68) from NIST levels; "
+            "ionisation energies, molecular partition functions and equilibrium constants: "
+            "Barklem & Collet 2016, A&A 588, A96"
+        ),
+    )
+
+
+def continuum(source: Path) -> None:
+    """H- and H I bound-free cross-sections and free-free Gaunt factors."""
+    tables = source / "tables"
+    with h5py.File(tables / "McLaughlin2017Hminusbf.h5") as file:
+        nu, sigma = file["nu"][()], file["sigma"][()]
+    wavelength = np.arange(3600.0, 7101.0, 10.0)
+    light = 2.99792458e18
+    with h5py.File(tables / "individual_H_cross-sections.h5") as file:
+        # Levels above n = 6 ionise far in the infrared and follow Kramers' law closely.
+        level_energy, level_sigma = file["E"][:6], file["sigma"][:6]
+    photon = 12398.419843320026 / wavelength
+    hydrogen = np.array(
+        [
+            np.where(photon >= e[0], np.interp(photon, e, s), 0.0)
+            for e, s in zip(level_energy, level_sigma, strict=True)
+        ]
+    )
+    rows = (tables / "vanHoof2014-nr-gauntff.dat").read_text().splitlines()
+    values = [r.split() for r in rows if not r.startswith("#") and len(r.split()) == 81][:146]
+    log_u, log_gamma2 = -16 + 0.2 * np.arange(146), -6 + 0.2 * np.arange(81)
+    gaunt = np.array(values, float)
+    u, g = (log_u >= -2) & (log_u <= 2.01), (log_gamma2 >= -1) & (log_gamma2 <= 3.01)
+    np.savez_compressed(
+        HERE / "continuum.npz",
+        wavelength=wavelength,
+        h_minus_bf=np.interp(light / wavelength, nu, sigma),
+        h_bf=hydrogen,
+        gaunt_log_u=log_u[u],
+        gaunt_log_gamma2=log_gamma2[g],
+        gaunt=gaunt[np.ix_(u, g)],
+        citation=(
+            "H- bound-free: McLaughlin et al. 2017, J. Phys. B 50, 114001; H I bound-free: "
+            "Nahar 2021, Atoms 9, 73 (vacuum wavelengths, megabarn); free-free Gaunt factors: "
+            "van Hoof et al. 2014, MNRAS 444, 420"
+        ),
+    )
+
+
+def hydrogen_lines(source: Path) -> None:
+    """Stehle & Hutcheon profiles of the Balmer lines, as log10 per Hz of detuning."""
+    arrays: dict[str, np.ndarray] = {}
+    with h5py.File(source / "tables/Stehle-Hutchson-hydrogen-profiles.h5") as file:
+        upper = np.arange(3, 16)
+        for n in upper:
+            line = file[f"2_{n}"]
+            detuning = line["delta_nu_over_F0"][()]
+            profile = np.log10(np.maximum(line["profile"][()], 1e-60))
+            arrays[f"detuning_{n}"] = np.log10(np.maximum(detuning, detuning[1] * 1e-3))
+            arrays[f"profile_{n}"] = profile.astype(np.float32)
+            arrays[f"wavelength_{n}"] = line["lambda0"][()].astype(np.float64)
+            arrays[f"log_density_{n}"] = np.log10(line["electron_number_densities"][()])
+            arrays[f"log_temperature_{n}"] = np.log10(line["temps"][()])
+        log_gf = np.array([file[f"2_{n}"].attrs["log_gf"] for n in upper])
+    np.savez_compressed(
+        HERE / "hydrogen_lines.npz",
+        upper=upper,
+        log_gf=log_gf,
+        citation="Stark profiles with Doppler broadening: Stehle & Hutcheon 1999, A&AS 140, 93",
+        **arrays,
+    )
+
+
+def lines(source: Path) -> None:
+    """Atomic and molecular lines with their damping constants, in air, sorted by wavelength."""
+    parts = [atoms_above_4200(source), atoms_below_4200(source), *molecules(source)]
+    merged = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    order = np.argsort(merged["wavelength"], kind="stable")
+    species, index = np.unique(merged.pop("species")[order], return_inverse=True)
+    columns = {key: value[order] for key, value in merged.items()}
+    np.savez_compressed(
+        HERE / "lines.npz",
+        species=species,
+        species_index=index.astype(np.uint8),
+        # 1e-4 A as an integer: half the size of a float64 and exact to the lists' own digits.
+        wavelength_1e4=np.round(columns["wavelength"] * 1e4).astype(np.int32),
+        excitation=columns["excitation"].astype(np.float32),
+        log_gf=columns["log_gf"].astype(np.float32),
+        mass=columns["mass"].astype(np.float32),
+        log_gamma_rad=np.log10(columns["gamma_rad"]).astype(np.float16),
+        log_gamma_stark=np.log10(np.maximum(columns["gamma_stark"], 1e-20)).astype(np.float16),
+        log_gamma_vdw=np.log10(np.maximum(columns["gamma_vdw"], 1e-20)).astype(np.float16),
+        vdw_exponent=columns["vdw_exponent"].astype(np.float16),
+        citation=(
+            "Atoms above 4200 A: Gaia-ESO list v6, Heiter et al. 2021, A&A 645, A106; atoms below: "
+            "linemake, Placco et al. 2021, RNAAS 5, 92, van der Waals: Barklem et al. 2000, A&AS "
+            "142, 467; CN, C2, CH, NH, OH, MgH, SiH: linemake and the papers it names"
+        ),
+    )
+
+
+def main() -> None:
+    """Write every table from the folder named on the command line."""
+    source = Path(sys.argv[1])
+    for write in (atmospheres, equation_of_state, continuum, hydrogen_lines, lines):
+        write(source)
+        print(f"{write.__name__}: done")
+
+
+if __name__ == "__main__":
+    main()
