@@ -1,1 +1,1 @@
-"""models"""
+"""Networks and their losses."""
