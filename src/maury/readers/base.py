@@ -1,0 +1,154 @@
+"""What a reader of one file format is, and what it is given."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from maury.errors import ReadError
+from maury.grid import Medium
+from maury.spectrum import Frame, Observation
+
+__all__ = ["RawSpectrum", "Source", "SpectrumReader"]
+
+_GZIP = b"\x1f\x8b"
+_FITS = b"SIMPLE  ="
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file in memory, unpacked when it was gzip.
+
+    Parameters
+    ----------
+    path : str
+        The file, as the user wrote it; every message names it so.
+    content : bytes
+        What is in it.
+    """
+
+    path: str
+    content: bytes = field(repr=False)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Source:
+        """Read a file, and unpack it when it is gzip.
+
+        Raises
+        ------
+        ReadError
+            If it is missing, a directory, unreadable, empty or damaged gzip.
+        """
+        file = Path(path)
+        if file.is_dir():
+            raise ReadError(f"{path} is a directory, not a spectrum; name the files in it.")
+        if not file.exists():
+            raise ReadError(f"{path} does not exist.")
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise ReadError(f"{path} cannot be read ({error.strerror}).") from error
+        if content.startswith(_GZIP):
+            try:
+                content = gzip.decompress(content)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise ReadError(f"{path} is gzip, but damaged or cut short ({error}).") from error
+        if not content.strip(b"\0 \r\n\t"):
+            raise ReadError(f"{path} is empty.")
+        return cls(str(path), content)
+
+    @property
+    def is_fits(self) -> bool:
+        """Whether the content starts as FITS does."""
+        return self.content.startswith(_FITS)
+
+    @cached_property
+    def hdus(self) -> list[fits.PrimaryHDU | fits.ImageHDU | fits.BinTableHDU]:
+        """The HDUs of a FITS file, complete; an empty list for any other file.
+
+        Raises
+        ------
+        ReadError
+            If the FITS file is truncated or damaged.
+        """
+        if not self.is_fits:
+            return []
+        try:
+            hdus = fits.open(BytesIO(self.content), memmap=False, lazy_load_hdus=False)
+        except (OSError, ValueError, TypeError, KeyError, fits.VerifyError) as error:
+            reason = str(error).strip().rstrip(".").split("\n")[0]
+            raise ReadError(f"{self.path} is not a complete FITS file ({reason}).") from error
+        for hdu in hdus:
+            end = hdu.fileinfo()["datLoc"] + hdu.size
+            if end > len(self.content):
+                raise ReadError(
+                    f"{self.path} is truncated: its header announces {end:,} bytes, "
+                    f"the file has {len(self.content):,}."
+                )
+        return list(hdus)
+
+
+@dataclass(frozen=True)
+class RawSpectrum:
+    """What a reader found in a file, before it is checked and completed.
+
+    Parameters
+    ----------
+    wavelength, flux : array, [n]
+        As the file has them.
+    uncertainty : array, [n], optional
+        One standard deviation.
+    mask : bool array, [n], optional
+        True where the file itself flags a pixel as bad.
+    unit : str, optional
+        Unit of the wavelengths where the file names one; otherwise they must be in Angstrom.
+    medium, frame : str, optional
+        What the file tells of its wavelengths; None where it does not tell.
+    meta : Observation
+        Facts from the header.
+    """
+
+    wavelength: NDArray[np.float64]
+    flux: NDArray[np.float64]
+    uncertainty: NDArray[np.float64] | None = None
+    mask: NDArray[np.bool_] | None = None
+    unit: str | None = None
+    medium: Medium | None = None
+    frame: Frame | None = None
+    meta: Observation = field(default_factory=Observation)
+
+
+class SpectrumReader(ABC):
+    """A file format: how to recognise it and what to take from it.
+
+    Subclasses set `name` and `description` and are made known with
+    `maury.readers.register`. Units, order of wavelengths, masks and damage are not their concern:
+    `maury.read` checks these for all formats alike.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+
+    @abstractmethod
+    def identifies(self, source: Source) -> bool:
+        """Whether the file looks like this format."""
+
+    @abstractmethod
+    def read(self, source: Source) -> RawSpectrum:
+        """What the file holds.
+
+        Raises
+        ------
+        ReadError
+            If the file is of this format but cannot be used.
+        """
