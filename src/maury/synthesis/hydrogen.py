@@ -27,6 +27,10 @@ REACH = 150.0  # Angstrom around each line
 # Barklem, Piskunov & O'Mara 2000, A&A 363, 1091, Table 3.
 SELF_BROADENING = {3: (1180.0, 0.677), 4: (2320.0, 0.455), 5: (4208.0, 0.380)}
 BOHR_RADIUS = 5.29177210903e-9
+# Vacuum wavelengths of the blended fine structure (Barklem et al. 2000); the profile tables give
+# those of a level without fine structure, from which the higher lines differ by the last number.
+CENTRES = {3: 6564.610, 4: 4862.681, 5: 4341.682}
+FINE_STRUCTURE = 1.17e-5
 
 
 @cache
@@ -85,7 +89,7 @@ def hydrogen_opacity(
     lower_level = gas.per_state("H I") * np.exp(-RYDBERG_H_EV * 0.75 / (BOLTZMANN_EV * t))
     for n, log_gf in zip(table["upper"], table["log_gf"], strict=True):
         waves = table[f"wavelength_{n}"]
-        centre = float(np.median(waves[waves > 0]))
+        centre = CENTRES.get(int(n), float(waves.max()) * (1 - FINE_STRUCTURE))
         start, stop = np.searchsorted(wavelength, [centre - REACH, centre + REACH])
         if start == stop:
             continue
