@@ -73,7 +73,7 @@ def test_smooth_continua_cancel():
     shape = torch.exp(0.15 * position + 0.1 * position**2 + 0.02 * torch.sin(5 * position))
     difference = prepare(spectrum() * shape, valid()) - prepare(spectrum(), valid())
     assert difference.abs().max() < 0.03
-    assert difference.abs().mean() < 0.004
+    assert difference.abs().mean() < 0.01
 
 
 def test_noise_moves_the_continuum_little():

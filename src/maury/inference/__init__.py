@@ -1,1 +1,1 @@
-"""inference"""
+"""From spectra to labels."""

@@ -85,7 +85,8 @@ class Encoder(nn.Module):
             )
         self.pixels = pixels
         self.outputs = outputs
-        self.features = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+        self.features = nn.Sequential(*layers)
+        self.features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.head = nn.Linear(channels * pixels // reduction, outputs)
 
     @property

@@ -113,8 +113,7 @@ class Preprocessing(nn.Module):
         self.kernel: Tensor
         index = starts[:, None] + np.arange(2 * half)
         self.register_buffer("window", torch.from_numpy(index), persistent=False)
-        kernel = torch.from_numpy(kernel).float()
-        self.register_buffer("kernel", kernel, persistent=False)
+        self.register_buffer("kernel", torch.from_numpy(kernel).float(), persistent=False)
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
@@ -166,12 +165,13 @@ class Preprocessing(nn.Module):
         means = functional.avg_pool1d(flux[:, None], self.bin)[:, 0]
         usable = counts >= 0.5
         means = torch.where(usable, means / counts.clamp(min=0.5), -torch.inf)
-        windows = means[:, self.window].sort(dim=-1).values
         filled = usable[:, self.window].sum(dim=-1)
-        size = windows.shape[-1]
-        # Invalid bins sort to the front, so the rank counts from the end.
-        rank = size - 1 - ((1 - self.quantile) * (filled - 1).clamp(min=0)).round().long()
-        level = windows.gather(-1, rank[..., None])[..., 0]
+        size = self.window.shape[-1]
+        # Invalid bins come last, so the rank of the quantile counts from the brightest.
+        last = round((1 - self.quantile) * (size - 1))
+        brightest = means[:, self.window].topk(last + 1, dim=-1).values
+        rank = ((1 - self.quantile) * (filled - 1)).round().long().clamp(0, last)
+        level = brightest.gather(-1, rank[..., None])[..., 0]
         weight = (filled >= MINIMUM_FILLING * size).to(flux.dtype)
         level = torch.where(weight > 0, level, 0.0)
         total = weight @ self.kernel

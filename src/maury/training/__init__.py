@@ -1,1 +1,1 @@
-"""training"""
+"""Recipes, and the loop that follows them."""

@@ -1,0 +1,208 @@
+"""What differs between a simulated and a real spectrum, drawn at random for each exposure.
+
+Sect. 8 of the project's specification found what a network must be made insensitive to before it
+can be trusted on real spectra: above all lines that the model has too strong or that do not
+exist, then the shape of the continuum and missing or damaged pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional
+
+from maury.grid import WavelengthGrid
+
+__all__ = ["ContinuumShape", "Damage", "LineStrengthErrors", "StrengthField"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StrengthField(_Settings):
+    """A random error of ln(line strength) that varies along the spectrum.
+
+    Its values at knots a correlation length apart follow Student's t distribution with two
+    degrees of freedom, heavy in the tails, scaled by `sigma`; between knots it is linear.
+    """
+
+    sigma: float = Field(ge=0, le=2)
+    correlation: float = Field(gt=0, description="distance of the knots in km/s")
+
+
+class LineStrengthErrors(_Settings):
+    r"""Wrong and missing lines: the intrinsic flux f becomes :math:`f^{g(\lambda)}`.
+
+    In a weak line this multiplies the optical depth, hence the strength, by g.
+
+    Parameters
+    ----------
+    overall : float
+        Standard deviation of an error of ln g common to all lines of a spectrum.
+    fields : tuple of StrengthField
+        Errors that vary along the spectrum and add up in ln g.
+    spread : (float, float)
+        Every spectrum has its fields multiplied by a factor that is log-uniform in this range.
+    deletions : float
+        Mean number of places per 1000 km/s (about 18 A at 5500 A) where lines are all but gone.
+    deletion_width : float
+        Width of such a place, in km/s.
+    limit : float
+        Largest absolute value of ln g, apart from deletions.
+    """
+
+    overall: float = Field(default=0.03, ge=0, le=1)
+    fields: tuple[StrengthField, ...] = ()
+    spread: tuple[float, float] = (1.0, 1.0)
+    deletions: float = Field(default=0.0, ge=0)
+    deletion_width: float = Field(default=20.0, gt=0)
+    limit: float = Field(default=1.5, gt=0)
+
+    def apply(self, flux: Tensor, velocity_step: float, generator: torch.Generator) -> Tensor:
+        """Disturb intrinsic spectra.
+
+        Parameters
+        ----------
+        flux : Tensor, float[batch, pixel]
+            Continuum-normalised flux in the rest frame, on wavelengths uniform in their
+            logarithm.
+        velocity_step : float
+            Distance of the pixels, in km/s.
+        generator : torch.Generator
+            Source of the random numbers, on the device of `flux`.
+
+        Returns
+        -------
+        Tensor, float[batch, pixel]
+            Disturbed fluxes; pixels in the continuum do not change.
+        """
+        batch, pixels = flux.shape
+        length = pixels * velocity_step
+        device = flux.device
+        lengths = [field.correlation for field in self.fields]
+        if self.deletions > 0:
+            lengths.append(self.deletion_width)
+        knots = max(2, round(length / min(lengths, default=length)) + 1)
+        low, high = self.spread
+        exponent = torch.rand(batch, 1, generator=generator, device=device)
+        factor = low * (high / low) ** exponent
+        overall = torch.randn(batch, 1, generator=generator, device=device)
+        strength = (self.overall * overall).expand(batch, knots)
+        for field in self.fields:
+            size = max(2, round(length / field.correlation) + 1)
+            uniform = torch.rand(batch, size, generator=generator, device=device)
+            values = field.sigma * factor * _student(uniform)
+            strength = strength + _stretch(values, knots)
+        strength = strength.clamp(-self.limit, self.limit).exp()
+        probability = self.deletions / 1000 * length / (knots - 1)
+        if probability > 0:
+            # Wide places reach over the neighbouring knots, narrow ones are one knot.
+            reach = round(self.deletion_width / (2 * length / (knots - 1)))
+            deleted = torch.rand(batch, knots, generator=generator, device=device) < probability
+            if reach > 0:
+                spread = functional.max_pool1d(deleted.float()[:, None], 2 * reach + 1, 1, reach)
+                deleted = spread[:, 0] > 0
+            remainder = 0.3 * torch.rand(batch, knots, generator=generator, device=device)
+            strength = torch.where(deleted, remainder, strength)
+        return torch.pow(flux.clamp(min=1e-6), _stretch(strength, pixels))
+
+
+class ContinuumShape(_Settings):
+    r"""The smooth shape left by the instrument and by the star's own colour.
+
+    Parameters
+    ----------
+    slope : float
+        Standard deviation of the change of ln(flux) from one end of the grid to the other.
+    ripple : float
+        Standard deviation of ln(flux) at knots `ripple_length` apart, linear between them: what
+        the merging of the orders leaves.
+    ripple_length : float
+        Distance of the knots in Angstrom.
+    """
+
+    slope: float = Field(default=0.5, ge=0)
+    ripple: float = Field(default=0.02, ge=0)
+    ripple_length: float = Field(default=40.0, gt=0)
+
+    def sample(self, size: int, grid: WavelengthGrid, generator: torch.Generator) -> Tensor:
+        """Continua, float[size, grid.size], of order one."""
+        device = generator.device
+        knots = max(2, round(grid.size * grid.step / self.ripple_length) + 1)
+        slope = self.slope * torch.randn(size, 1, generator=generator, device=device)
+        ripple = self.ripple * torch.randn(size, knots, generator=generator, device=device)
+        position = torch.linspace(-0.5, 0.5, knots, device=device)
+        return _stretch((slope * position + ripple).exp(), grid.size)
+
+
+class Damage(_Settings):
+    """Pixels that are missing or hit by cosmic rays.
+
+    Parameters
+    ----------
+    chunks : int
+        Largest number of missing pieces in a spectrum; the number is uniform from zero.
+    chunk_length : (float, float)
+        Range of the length of a missing piece in Angstrom; the logarithm is uniform.
+    crop : float
+        Part of the spectra that miss a piece at an end, as from another spectrograph.
+    crop_length : float
+        Largest length of that piece in Angstrom; the length is uniform.
+    cosmics : int
+        Largest number of pixels that are too bright without being flagged; the number is uniform
+        from zero, the excess 5% to five times the mean flux.
+    """
+
+    chunks: int = Field(default=2, ge=0, le=20)
+    chunk_length: tuple[float, float] = (1.0, 60.0)
+    crop: float = Field(default=0.1, ge=0, le=1)
+    crop_length: float = Field(default=300.0, ge=0)
+    cosmics: int = Field(default=4, ge=0, le=1000)
+
+    def apply(
+        self, flux: Tensor, valid: Tensor, grid: WavelengthGrid, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Damage a batch of fluxes and their valid masks, both [batch, pixel]."""
+        batch, pixels = flux.shape
+        device = flux.device
+
+        def uniform(*shape: int) -> Tensor:
+            return torch.rand(*shape, generator=generator, device=device)
+
+        pixel = torch.arange(pixels, device=device)
+        count = (uniform(batch, 1) * (self.chunks + 1)).floor()
+        low, high = (length / grid.step for length in self.chunk_length)
+        for chunk in range(self.chunks):
+            length = low * (high / low) ** uniform(batch, 1)
+            start = uniform(batch, 1) * pixels
+            hit = (pixel >= start) & (pixel < start + length) & (count > chunk)
+            valid = valid & ~hit
+        lost = uniform(batch, 1) * self.crop_length / grid.step
+        lost = torch.where(uniform(batch, 1) < self.crop, lost, 0.0)
+        at_start = uniform(batch, 1) < 0.5
+        valid = valid & torch.where(at_start, pixel >= lost, pixel < pixels - lost)
+        if self.cosmics:
+            number = (uniform(batch, 1) * (self.cosmics + 1)).floor()
+            active = torch.arange(self.cosmics, device=device) < number
+            where = (uniform(batch, self.cosmics) * pixels).long().clamp(max=pixels - 1)
+            height = 0.05 * 100.0 ** uniform(batch, self.cosmics)
+            level = flux.abs().mean(dim=-1, keepdim=True)
+            flux = flux.scatter_add(-1, where, level * height * active)
+        return flux, valid
+
+
+def _student(uniform: Tensor) -> Tensor:
+    """Student's t with two degrees of freedom, from its quantile function in closed form."""
+    uniform = uniform.clamp(1e-6, 1 - 1e-6)
+    return (2 * uniform - 1) / (2 * uniform * (1 - uniform)).sqrt()
+
+
+def _stretch(knots: Tensor, size: int) -> Tensor:
+    """Linear interpolation of [batch, knots] to [batch, size], end on end."""
+    if knots.shape[-1] == size:
+        return knots
+    return functional.interpolate(knots[:, None], size=size, mode="linear", align_corners=True)[
+        :, 0
+    ]

@@ -1,0 +1,97 @@
+"""What the disturbances of simulated spectra do, measured on their results."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from maury.datasets.nuisances import ContinuumShape, Damage, LineStrengthErrors
+from maury.grid import WavelengthGrid
+
+GRID = WavelengthGrid(start=5000.0, step=0.06, size=2**14)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def exponents(errors, pixels=20_000, batch=16):
+    """ln g of a disturbance, from what it makes of a constant flux."""
+    flux = torch.full((batch, pixels), 0.5)
+    disturbed = errors.apply(flux, 1.0, generator())
+    return torch.log(torch.log(disturbed) / torch.log(flux)).numpy()
+
+
+def test_no_error_changes_nothing():
+    flux = torch.rand(3, 1000, generator=generator()) * 0.9 + 0.1
+    disturbed = LineStrengthErrors(overall=0.0).apply(flux, 1.0, generator())
+    torch.testing.assert_close(disturbed, flux)
+
+
+def test_continuum_is_untouched():
+    errors = LineStrengthErrors(fields=({"sigma": 0.5, "correlation": 20},), deletions=5)
+    assert (errors.apply(torch.ones(2, 5000), 1.0, generator()) == 1).all()
+
+
+def test_overall_error_is_one_number_for_each_spectrum():
+    values = exponents(LineStrengthErrors(overall=0.1), batch=400)
+    assert np.ptp(values, axis=1).max() < 1e-4
+    assert values[:, 0].std() == pytest.approx(0.1, rel=0.15)
+
+
+def test_fields_are_heavy_tailed_at_their_knots():
+    errors = LineStrengthErrors(overall=0, fields=({"sigma": 0.1, "correlation": 25},), limit=30.0)
+    # 20,000 pixels of 1 km/s make 801 knots from end to end.
+    position = np.linspace(0, 19_999, 801)
+    values = exponents(errors)
+    exact = np.isclose(position, position.round())
+    knots = values[:, position.round().astype(int)][:, exact]
+    assert stats.kstest(knots.ravel() / 0.1, stats.t(2).cdf).pvalue > 0.01
+
+
+def test_neighbours_agree_within_the_correlation_length():
+    errors = LineStrengthErrors(overall=0, fields=({"sigma": 0.2, "correlation": 40},))
+    values = exponents(errors)
+    near = np.corrcoef(values[:, :-5].ravel(), values[:, 5:].ravel())[0, 1]
+    far = np.corrcoef(values[:, :-120].ravel(), values[:, 120:].ravel())[0, 1]
+    assert near > 0.8 and abs(far) < 0.1
+
+
+def test_limit_holds():
+    errors = LineStrengthErrors(fields=({"sigma": 1.0, "correlation": 20},), limit=0.7)
+    assert np.abs(exponents(errors)).max() < 0.7001
+
+
+def test_deletions_take_lines_away_at_the_given_rate():
+    errors = LineStrengthErrors(overall=0, deletions=2.0, deletion_width=20)
+    strength = np.exp(exponents(errors, pixels=50_000))
+    position = np.linspace(0, 49_999, round(50_000 / 20) + 1).round().astype(int)
+    deleted = (strength[:, position] < 0.35).sum() / strength.shape[0]
+    assert deleted == pytest.approx(2.0 * 50, rel=0.15)
+
+
+def test_continuum_has_slope_and_ripple():
+    shape = ContinuumShape(slope=0.4, ripple=0.0)
+    continua = shape.sample(2000, GRID, generator()).log()
+    assert (continua[:, -1] - continua[:, 0]).std().item() == pytest.approx(0.4, rel=0.05)
+    rippled = ContinuumShape(slope=0.0, ripple=0.05, ripple_length=50).sample(
+        500, GRID, generator()
+    )
+    assert rippled.log()[:, 0].std().item() == pytest.approx(0.05, rel=0.1)
+
+
+def test_damage_only_removes_pixels_and_brightens_few():
+    damage = Damage(chunks=3, crop=0.5, cosmics=5)
+    flux = torch.ones(64, GRID.size)
+    valid = torch.rand(64, GRID.size, generator=generator()) > 0.1
+    hit, left = damage.apply(flux, valid, GRID, generator())
+    assert not (left & ~valid).any()
+    assert (hit >= flux).all() and ((hit > flux).sum(dim=1) <= 5).all()
+    assert (hit > flux).any() and (left.sum(dim=1) < valid.sum(dim=1)).any()
+
+
+def test_no_damage_changes_nothing():
+    damage = Damage(chunks=0, crop=0.0, cosmics=0)
+    flux, valid = torch.ones(4, GRID.size), torch.ones(4, GRID.size, dtype=torch.bool)
+    hit, left = damage.apply(flux, valid, GRID, generator())
+    assert torch.equal(hit, flux) and torch.equal(left, valid)
