@@ -24,6 +24,7 @@ class LineForest:
         self.upper = torch.tensor([8000.0, 5.0, 0.5, 2.5])
         number = int(np.log(stop / start) * SPEED_OF_LIGHT / self.velocity_step)
         self.wavelength = start * np.exp(np.arange(number) * self.velocity_step / SPEED_OF_LIGHT)
+        self.model_error = torch.full((number,), torch.inf)
         rng = np.random.default_rng(1)
         centers = rng.uniform(0, number, lines)
         offset = np.arange(number) - centers[:, None]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from maury.datasets.nuisances import ContinuumShape, Damage, LineStrengthErrors
+from maury.datasets.nuisances import ContinuumShape, Damage, LineStrengthErrors, ModelErrors
 from maury.grid import WavelengthGrid
 
 GRID = WavelengthGrid(start=5000.0, step=0.06, size=2**14)
@@ -95,3 +95,20 @@ def test_no_damage_changes_nothing():
     flux, valid = torch.ones(4, GRID.size), torch.ones(4, GRID.size, dtype=torch.bool)
     hit, left = damage.apply(flux, valid, GRID, generator())
     assert torch.equal(hit, flux) and torch.equal(left, valid)
+
+
+def test_model_errors_follow_the_residuals_of_the_sun():
+    error = torch.full((30_000,), 0.01)
+    error[10_000:20_000] = 0.03
+    error[20_000:] = torch.inf
+    flux = torch.full((16, error.numel()), 0.8)
+    errors = ModelErrors(factor=2.0, correlation=20, unknown=0.005, limit=1.0)
+    change = (errors.apply(flux, error, 1.0, generator()) / flux).log().numpy()
+    scatter = [stats.iqr(change[:, first : first + 10_000 : 20]) for first in (0, 10_000, 20_000)]
+    np.testing.assert_allclose(np.divide(scatter[1:], scatter[0]), [3.0, 0.5], rtol=0.1)
+    assert np.abs(change).max() <= 1.0001
+
+
+def test_model_errors_can_be_left_out():
+    flux = torch.rand(2, 100)
+    assert ModelErrors().apply(flux, torch.zeros(100), 1.0, generator()) is flux

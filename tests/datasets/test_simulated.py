@@ -58,9 +58,8 @@ def test_lines_lie_where_the_velocity_puts_them(line_forest):
     star = {name: {"kind": "uniform", "low": 5000, "high": 5000} for name in ("teff",)}
     star |= {"logg": {"kind": "uniform", "low": 4.5, "high": 4.5}}
     star |= {"mh": still, "vmic": {"kind": "uniform", "low": 1, "high": 1}, "berv": still}
-    part = slice(
-        6000, 15000
-    )  # clear of the gap between the CCDs, which does not move with the star
+    # Clear of the gap between the CCDs, which does not move with the star.
+    part = slice(6000, 15000)
     fluxes = []
     for rv in (still, moving):
         simulation = Simulation.model_validate(QUIET | star | {"rv": rv})

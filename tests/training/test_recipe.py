@@ -12,7 +12,6 @@ from maury.training.recipe import read_recipe
 MINIMAL = {
     "name": "tiny",
     "grid": "harps-small",
-    "emulator": "none.safetensors",
     "optimization": {"steps": 10},
 }
 

@@ -25,7 +25,6 @@ def recipe(**optimization):
     values = {
         "name": "tiny",
         "grid": "tiny",
-        "emulator": "none.safetensors",
         "labels": ["teff", "mh"],
         "preprocessing": {"continuum": 50.0, "clip": [0.0, 1.3]},
         "simulation": {

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from maury.grid import WavelengthGrid
 
-__all__ = ["ContinuumShape", "Damage", "LineStrengthErrors", "StrengthField"]
+__all__ = ["ContinuumShape", "Damage", "LineStrengthErrors", "ModelErrors", "StrengthField"]
 
 
 class _Settings(BaseModel):
@@ -107,6 +107,57 @@ class LineStrengthErrors(_Settings):
             remainder = 0.3 * torch.rand(batch, knots, generator=generator, device=device)
             strength = torch.where(deleted, remainder, strength)
         return torch.pow(flux.clamp(min=1e-6), _stretch(strength, pixels))
+
+
+class ModelErrors(_Settings):
+    r"""What the model is known to get wrong, where it gets it wrong.
+
+    The intrinsic flux is multiplied by :math:`\exp(e(\lambda) t(\lambda))`, where e is the size of
+    the model's residual for the Sun at that wavelength and t follows Student's t distribution
+    with two degrees of freedom at knots a correlation length apart. Pixels that the model cannot
+    explain in the Sun thus say little about any star, and those it explains well say much.
+
+    Parameters
+    ----------
+    factor : float
+        What the size of the residuals is multiplied by; 0 for none.
+    correlation : float
+        Distance of the knots in km/s.
+    unknown : float
+        Size of the residual where the Sun tells nothing, in units of the continuum.
+    limit : float
+        Largest absolute value of e t.
+    """
+
+    factor: float = Field(default=0.0, ge=0)
+    correlation: float = Field(default=20.0, gt=0)
+    unknown: float = Field(default=0.02, ge=0)
+    limit: float = Field(default=0.5, gt=0)
+
+    def apply(
+        self, flux: Tensor, error: Tensor, velocity_step: float, generator: torch.Generator
+    ) -> Tensor:
+        """Disturb intrinsic spectra.
+
+        Parameters
+        ----------
+        flux : Tensor, float[batch, pixel]
+            As for `LineStrengthErrors`.
+        error : Tensor, float[pixel]
+            Standard deviation of the residuals; infinite where nothing is known.
+        velocity_step : float
+            Distance of the pixels, in km/s.
+        generator : torch.Generator
+            Source of the random numbers, on the device of `flux`.
+        """
+        if self.factor == 0:
+            return flux
+        batch, pixels = flux.shape
+        knots = max(2, round(pixels * velocity_step / self.correlation) + 1)
+        size = self.factor * torch.where(torch.isfinite(error), error, self.unknown)
+        uniform = torch.rand(batch, knots, generator=generator, device=flux.device)
+        change = _stretch(_student(uniform), pixels).mul_(size).clamp_(-self.limit, self.limit)
+        return change.exp_().mul_(flux)
 
 
 class ContinuumShape(_Settings):

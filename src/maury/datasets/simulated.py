@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from maury.datasets.nuisances import ContinuumShape, Damage, LineStrengthErrors
+from maury.datasets.nuisances import ContinuumShape, Damage, LineStrengthErrors, ModelErrors
 from maury.datasets.priors import HalfNormal, LogNormal, LogUniform, Prior, Uniform
 from maury.errors import RecipeError
 from maury.grid import WavelengthGrid
@@ -30,6 +30,7 @@ class IntrinsicModel(Protocol):
     upper: Tensor
     wavelength: np.ndarray
     velocity_step: float
+    model_error: Tensor
 
     def flux(self, labels: Tensor) -> Tensor:
         """Continuum-normalised flux, float[batch, n], at physical labels, float[batch, names]."""
@@ -63,6 +64,7 @@ class Simulation(BaseModel):
     vmac: Prior = Uniform(kind="uniform", low=0.0, high=8.0)
     snr: Prior = LogUniform(kind="log-uniform", low=20, high=400)
     line_strengths: LineStrengthErrors = Field(default_factory=LineStrengthErrors)
+    model_errors: ModelErrors = Field(default_factory=ModelErrors)
     continuum: ContinuumShape = Field(default_factory=ContinuumShape)
     damage: Damage = Field(default_factory=Damage)
 
@@ -110,7 +112,7 @@ class SimulatedExposures:
         self.parameters = tuple(
             name
             for name in Simulation.model_fields
-            if name not in ("line_strengths", "continuum", "damage")
+            if name not in ("line_strengths", "model_errors", "continuum", "damage")
         )
         for name in labels.names:
             if name not in self.parameters:
@@ -154,6 +156,9 @@ class SimulatedExposures:
         simulation = self.simulation
         intrinsic = simulation.line_strengths.apply(
             intrinsic, self.emulator.velocity_step, generator
+        )
+        intrinsic = simulation.model_errors.apply(
+            intrinsic, self.emulator.model_error, self.emulator.velocity_step, generator
         )
         flux, valid = self.simulator(
             intrinsic,

@@ -14,6 +14,7 @@ from maury.datasets.simulated import Simulation
 from maury.errors import RecipeError
 from maury.grid import GRIDS, WavelengthGrid
 from maury.labels import HARPS_LABELS, LABELS, LabelSet
+from maury.synthesis.emulator import STANDARD
 
 __all__ = ["Optimization", "PreprocessingSettings", "Recipe", "Validation", "read_recipe"]
 
@@ -86,7 +87,8 @@ class Recipe(_Settings):
     grid : str
         Name of a wavelength grid.
     emulator : str
-        File of the emulator of intrinsic spectra; a bare name is looked up in the package's data.
+        The emulator of intrinsic spectra: "emulator-fgk" comes with the package, anything else is
+        the path of another.
     labels : tuple of str
         Outputs of the network.
     normalization : {"mean-std", "median-mad"}
@@ -99,7 +101,7 @@ class Recipe(_Settings):
     description: str = ""
     seed: int = Field(default=1, ge=0)
     grid: str
-    emulator: str
+    emulator: str = STANDARD
     labels: tuple[str, ...] = Field(default=HARPS_LABELS.names, min_length=1)
     normalization: Literal["mean-std", "median-mad"] = "mean-std"
     architecture: Literal["encoder"] = "encoder"

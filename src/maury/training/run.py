@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from maury.models.encoder import Encoder
 from maury.models.losses import label_loss
 from maury.models.network import Network
 from maury.models.preprocessing import Preprocessing
+from maury.synthesis.emulator import STANDARD, Emulator
 from maury.training.checkpoint import CHECKPOINT, Checkpoint
 from maury.training.recipe import Optimization, Recipe
 
@@ -115,9 +115,7 @@ def train(
     # What the network reads, and what it learns from.
     grid, labels = recipe.wavelength_grid, recipe.label_set
     if emulator is None:
-        from maury.synthesis.emulator import Emulator
-
-        emulator = Emulator.load(_emulator_path(recipe))
+        emulator = Emulator.load(None if recipe.emulator == STANDARD else recipe.emulator)
     if isinstance(emulator, nn.Module):
         emulator.to(fabric.device)
     exposures = SimulatedExposures(emulator, grid, labels, recipe.simulation, recipe.seed)
@@ -251,13 +249,6 @@ def _open_run(recipe: Recipe, folder: Path, resume: bool) -> Checkpoint | None:
                 f"not {values.get(key)!r}."
             )
     return checkpoint
-
-
-def _emulator_path(recipe: Recipe) -> Path:
-    path = Path(recipe.emulator)
-    if path.exists() or path.name != recipe.emulator:
-        return path
-    return Path(str(files("maury") / "data" / recipe.emulator))
 
 
 def _validation_set(
