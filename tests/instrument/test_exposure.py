@@ -6,7 +6,8 @@ import torch
 
 from maury.errors import GridError, SpectrumError
 from maury.grid import HARPS_SMALL, WavelengthGrid
-from maury.instrument import HARPS, ExposureSimulator, Telluric, simulate_exposure
+from maury.instrument import ExposureSimulator, Telluric, simulate_exposure
+from maury.instrument.spectrograph import HARPS
 from maury.spectrum import Spectrum
 from maury.wavelength import SPEED_OF_LIGHT, doppler_factor
 
@@ -179,7 +180,7 @@ def test_simulated_exposure_tells_what_it_is() -> None:
     wavelength = log_wavelength(GAP)
     star = Spectrum(wavelength, np.full_like(wavelength, 7.0), frame="rest")
     exposure = simulate_exposure(
-        star, rv=12.0, berv=-9.0, airmass=1.7, snr=80.0, seed=5, grid=GAP, level=7.0
+        star, rv=12, berv=-9, airmass=1.7, snr=80, seed=5, grid=GAP, level=7.0
     )
     assert (exposure.medium, exposure.frame) == ("air", "barycentric")
     meta = exposure.meta

@@ -12,7 +12,8 @@ from scipy.optimize import minimize_scalar
 
 import maury
 from maury.grid import HARPS_SMALL
-from maury.instrument import HARPS, ExposureSimulator, Telluric
+from maury.instrument import ExposureSimulator, Telluric
+from maury.instrument.spectrograph import HARPS
 from maury.spectrum import Spectrum
 from maury.wavelength import SPEED_OF_LIGHT, air_to_vacuum, vacuum_to_air
 

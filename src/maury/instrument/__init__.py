@@ -1,7 +1,7 @@
 """The instrument: what the Earth's atmosphere and a spectrograph make of a star's light."""
 
 from maury.instrument.exposure import ExposureSimulator, simulate_exposure
-from maury.instrument.spectrograph import HARPS, Spectrograph
+from maury.instrument.spectrograph import Spectrograph
 from maury.instrument.telluric import Telluric
 
-__all__ = ["HARPS", "ExposureSimulator", "Spectrograph", "Telluric", "simulate_exposure"]
+__all__ = ["ExposureSimulator", "Spectrograph", "Telluric", "simulate_exposure"]

@@ -325,8 +325,8 @@ def simulate_exposure(
     simulator = ExposureSimulator(grid, np.exp(uniform), spectrograph=spectrograph)
     labels = {"rv": rv, "berv": berv, "airmass": airmass, "pwv": pwv, "vsini": vsini, "vmac": vmac}
     intrinsic = torch.tensor(CubicSpline(wave, flux)(uniform), dtype=torch.float32)[None]
-    clean, valid = simulator(intrinsic, **{k: torch.tensor([v]) for k, v in labels.items()})
-    sigma = simulator.noise(clean, snr=torch.tensor([snr]))
+    clean, valid = simulator(intrinsic, **{k: torch.tensor([float(v)]) for k, v in labels.items()})
+    sigma = simulator.noise(clean, snr=torch.tensor([float(snr)]))
     noise = torch.empty_like(clean).normal_(generator=torch.Generator().manual_seed(seed))
     usable = valid[0].numpy()
     return Spectrum(
