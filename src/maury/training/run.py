@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
+import os
 import time
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +37,9 @@ __all__ = ["TrainingError", "TrainingResult", "learning_rate", "residual_statist
 VALIDATION_BATCH = 64
 NORMALIZATION_SAMPLE = 10_000
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+
+
+Batch = tuple[Tensor, Tensor]
 
 
 class TrainingError(MauryError):
@@ -69,6 +76,25 @@ class TrainingResult:
         }
 
 
+@contextlib.contextmanager
+def _half_of_the_cores() -> Generator[None, None, None]:
+    """Leave half of the cores to the threads that simulate."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, _cores() // 2))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _cores() -> int:
+    """Number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@_half_of_the_cores()
 def train(
     recipe: Recipe,
     folder: str | Path,
@@ -136,20 +162,29 @@ def train(
         checkpoint.restore(encoder, average, optimizer)
         start, spent = checkpoint.step, checkpoint.seconds
 
+    # What the loop reads: spectra that are ready for the network, and their normalised labels.
+    @torch.no_grad()
+    def prepare(index: int, size: int, stream: str) -> tuple[Tensor, Tensor]:
+        batch = exposures.batch(index, size, stream)
+        return preprocessing(batch.flux, batch.valid), normalizer.normalize(batch.labels)
+
     log = _Log(folder / "log.csv", start)
-    validation = _validation_set(exposures, recipe, preprocessing)
+    number = math.ceil(recipe.validation.exposures / VALIDATION_BATCH)
+    size = math.ceil(recipe.validation.exposures / number)
+    validation = list(_ahead(lambda index: prepare(index, size, "validation"), range(number)))
+    batches = _ahead(
+        lambda index: prepare(index, settings.batch, "training"), range(start, settings.steps)
+    )
     statistics: dict[str, dict[str, float]] = {}
     losses: list[float] = []
     began = time.monotonic() - spent
-    with _progress_bar(progress) as bar:
+    with contextlib.closing(batches), _progress_bar(progress) as bar:
         task = bar.add_task(recipe.name, total=settings.steps, completed=start, note="")
-        for step in range(start, settings.steps):
+        for step, (spectra, known) in enumerate(batches, start):
             model.train()
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, settings)
-            batch = exposures.batch(step, settings.batch)
-            spectra = preprocessing(batch.flux, batch.valid)
-            loss = label_loss(model(spectra), normalizer.normalize(batch.labels))
+            loss = label_loss(model(spectra), known)
             losses.append(loss.item())
             if not math.isfinite(losses[-1]):
                 raise TrainingError(
@@ -251,14 +286,24 @@ def _open_run(recipe: Recipe, folder: Path, resume: bool) -> Checkpoint | None:
     return checkpoint
 
 
-def _validation_set(
-    exposures: SimulatedExposures, recipe: Recipe, preprocessing: Preprocessing
-) -> list[tuple[Tensor, Tensor]]:
-    """Preprocessed spectra and their labels, in batches."""
-    number = math.ceil(recipe.validation.exposures / VALIDATION_BATCH)
-    size = math.ceil(recipe.validation.exposures / number)
-    batches = [exposures.batch(index, size, "validation") for index in range(number)]
-    return [(preprocessing(batch.flux, batch.valid), batch.labels) for batch in batches]
+def _ahead(make: Callable[[int], Batch], indices: range) -> Generator[Batch, None, None]:
+    """What `make` gives for each index, in order, made in threads while the last is being used.
+
+    On a CPU this takes the place of threads within each operation: their many barriers cost
+    more, and on a machine that others use, several times more.
+    """
+    workers = _cores()
+    pending: deque[Future[Batch]] = deque()
+    with ThreadPoolExecutor(workers, initializer=lambda: torch.set_num_threads(1)) as pool:
+        try:
+            for index in indices:
+                pending.append(pool.submit(make, index))
+                if len(pending) > workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 @torch.inference_mode()
@@ -268,9 +313,8 @@ def _validate(
     network.encoder.eval()
     predicted = torch.cat([network.encoder(spectra) for spectra, _ in validation])
     true = torch.cat([labels for _, labels in validation])
-    return residual_statistics(
-        network.normalizer.denormalize(predicted), true, network.labels.names
-    )
+    denormalize = network.normalizer.denormalize
+    return residual_statistics(denormalize(predicted), denormalize(true), network.labels.names)
 
 
 class _Log:
