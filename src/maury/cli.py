@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from maury import figures, readers
+from maury import readers
 from maury.console import Column, Format, complain, print_facts, print_records, print_table
 from maury.errors import MauryError
 from maury.spectrum import Spectrum
@@ -96,6 +96,9 @@ def plot(
     frame: FrameOption = None,
 ) -> None:
     """Draw a spectrum, with Ca II H and K, H-beta, Mg b, Na D and H-alpha where it covers them."""
+    # Matplotlib takes half a second to load, which no other verb should wait for.
+    from maury import figures
+
     spectrum = _read(file, medium, frame)
     target = out if out is not None else Path(f"{Path(file).name}.png")
     figures.save_figure(figures.plot_spectrum(spectrum), target)

@@ -52,7 +52,7 @@ def test_truncated_fits(tmp_path, write_image, flux, keep):
     path = tmp_path / "cut.fits"
     path.write_bytes(whole[:keep])
     message = refusal(path)
-    assert "truncated" in message or "not a complete FITS file" in message
+    assert "truncated" in message or "damaged FITS file" in message
 
 
 def test_truncated_table(tmp_path, write_table, flux):
@@ -175,3 +175,25 @@ def test_a_format_of_one_s_own(tmp_path, monkeypatch):
     path = tmp_path / "star.letters"
     path.write_bytes(b"LETTERSabcdefghijkl")
     assert maury.read(path).flux[0] == ord("a")
+
+
+def test_no_damage_to_a_fits_file_shows_a_traceback(tmp_path, write_table, write_image, flux):
+    columns = [
+        fits.Column(name, format="500D", array=(5300 + np.arange(500.0))[None], unit="Angstrom")
+        for name in ("WAVE", "FLUX")
+    ]
+    wholes = [write_image(flux).read_bytes(), write_table(columns, {}).read_bytes()]
+    path = tmp_path / "damaged.fits"
+    rng = np.random.default_rng(11)
+    refused = 0
+    for i in range(200):
+        content = bytearray(wholes[i % 2])
+        for position in rng.integers(0, 6000, 4):
+            content[position] = rng.integers(32, 127)
+        path.write_bytes(content)
+        try:
+            maury.read(path)
+        except ReadError as error:
+            refused += 1
+            assert str(path) in str(error)
+    assert refused > 50

@@ -79,15 +79,11 @@ class Source:
         Raises
         ------
         ReadError
-            If the FITS file is truncated or damaged.
+            If the FITS file is truncated.
         """
         if not self.is_fits:
             return []
-        try:
-            hdus = fits.open(BytesIO(self.content), memmap=False, lazy_load_hdus=False)
-        except (OSError, ValueError, TypeError, KeyError, fits.VerifyError) as error:
-            reason = str(error).strip().rstrip(".").split("\n")[0]
-            raise ReadError(f"{self.path} is not a complete FITS file ({reason}).") from error
+        hdus = fits.open(BytesIO(self.content), memmap=False, lazy_load_hdus=False)
         for hdu in hdus:
             end = hdu.fileinfo()["datLoc"] + hdu.size
             if end > len(self.content):

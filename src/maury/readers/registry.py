@@ -6,6 +6,8 @@ import warnings
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
+from astropy.io.fits import VerifyError
 from astropy.utils.exceptions import AstropyWarning
 
 from maury.errors import ReadError
@@ -20,6 +22,17 @@ from maury.readers.text import Text
 from maury.spectrum import Frame, Spectrum
 
 __all__ = ["READERS", "read", "register"]
+
+# Astropy meets damaged headers with whatever its code stumbles on.
+_FITS_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+    VerifyError,
+)
 
 READERS: dict[str, SpectrumReader] = {}
 """The readers by the name of their format, in the order in which they are asked."""
@@ -79,12 +92,19 @@ def read(
     _check_choice("medium", medium, get_args(Medium))
     _check_choice("frame", frame, get_args(Frame))
     _check_choice("format", format, tuple(READERS))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
         # Astropy warns of headers that do not follow the standard; what matters is checked here.
         warnings.simplefilter("ignore", AstropyWarning)
         source = Source.open(path)
-        reader = READERS[format] if format else _identify(source)
-        return complete(reader.read(source), source.path, medium, frame)
+        try:
+            reader = READERS[format] if format else _identify(source)
+            raw = reader.read(source)
+        except _FITS_DAMAGE as error:
+            if not source.is_fits:
+                raise
+            reason = str(error).split("\n")[0].strip().rstrip(".")
+            raise ReadError(f"{path} is a damaged FITS file ({reason}).") from error
+        return complete(raw, source.path, medium, frame)
 
 
 def _check_choice(name: str, value: str | None, allowed: tuple[str, ...]) -> None:
