@@ -16,6 +16,7 @@ __all__ = ["Preprocessing"]
 
 # A window with a smaller part of its bins valid has no say in the continuum.
 MINIMUM_FILLING = 0.25
+KNOTS = 8  # for each half width of a window
 
 
 class Preprocessing(nn.Module):
@@ -106,7 +107,9 @@ class Preprocessing(nn.Module):
         # Windows of 2 half-widths each half-width; the last may overlap its neighbour by more.
         starts = np.unique(np.append(np.arange(0, bins - 2 * half + 1, half), bins - 2 * half))
         centers = (starts + half) * self.bin - 0.5
-        distance = (np.arange(grid.size) - centers[:, None]) / (half * self.bin)
+        # The sum of kernels is smooth: evaluate it at knots, interpolate between.
+        knots = np.linspace(0, grid.size - 1, KNOTS * -(-bins // half))
+        distance = (knots - centers[:, None]) / (half * self.bin)
         # The floor carries the continuum across gaps that are wider than the kernel.
         kernel = np.exp(-0.5 * np.square(distance / 0.6)) + 1e-6 / (1 + np.square(distance))
         self.window: Tensor
@@ -175,7 +178,10 @@ class Preprocessing(nn.Module):
         weight = (filled >= MINIMUM_FILLING * size).to(flux.dtype)
         level = torch.where(weight > 0, level, 0.0)
         total = weight @ self.kernel
-        return (level @ self.kernel) / torch.where(total > 0, total, 1.0)
+        envelope = (level @ self.kernel) / torch.where(total > 0, total, 1.0)
+        return functional.interpolate(
+            envelope[:, None], size=flux.shape[-1], mode="linear", align_corners=True
+        )[:, 0]
 
 
 def _median(flux: Tensor, valid: Tensor) -> Tensor:
