@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from scipy import sparse
-from scipy.interpolate import BSpline
 
 from maury.errors import GridError
+from maury.inference.continuum import LocalContinuum
 from maury.instrument.telluric import Telluric
 from maury.spectrum import Spectrum, doppler_factor, resample, vacuum_to_air
 from maury.synthesis.broadening import Broadening, gaussian_width
@@ -18,14 +17,20 @@ from maury.synthesis.emulator import Emulator
 
 __all__ = ["Fit", "Fitter"]
 
-KNOT_SPACING = 30.0  # Angstrom between knots of the continuum: half an order of HARPS
+# Angstrom between knots of the continuum: the joints of HARPS's orders are that sharp.
+KNOT_SPACING = 10.0
 MODEL_FLOOR = 0.01  # error of the computed flux where even the Sun shows none
 CAUCHY = 2.0  # residuals beyond so many sigma count less and less
 DEEPEST_TELLURIC = 0.985  # pixels that the Earth's air may darken below this are left out
 MAX_BERV = 35.0  # km/s
 MAX_VELOCITY = 400.0  # km/s
 MIN_PIXELS = 5000
+ROTATION_STEP = 0.3  # km/s: of the difference that stands for a derivative
 ITERATIONS = 25
+LOWEST_LEVEL = 0.05  # of the continuum, relative to the median flux, that noise is scaled by
+# km/s that the Sun's lines are shifted by themselves, gravitational redshift less convective
+# blueshift, as measured with this fit on sunlight reflected by Ganymede.
+SOLAR_LINE_SHIFT = 0.38
 MACROTURBULENCE = (3.2, 2.3e-3)  # km/s at 5777 K and its slope per K, near Doyle et al. 2014
 
 
@@ -60,6 +65,17 @@ class Fit:
     model: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False)
 
 
+@dataclass
+class _State:
+    """A point of the descent: parameters, model rows, continuum and their cost."""
+
+    parameters: np.ndarray
+    rows: np.ndarray
+    coefficients: np.ndarray
+    level: np.ndarray
+    cost: float = np.inf
+
+
 class Fitter:
     """Fits spectra of one resolving power.
 
@@ -81,7 +97,7 @@ class Fitter:
     SCALES = np.array([50.0, 0.1, 0.05, 0.1, 0.2, 1.0])
 
     def __init__(self, emulator: Emulator, resolving_power: float = 115_000.0) -> None:
-        self.emulator = emulator
+        self.emulator, self.resolving_power = emulator, resolving_power
         self.wavelength = emulator.wavelength
         size = self.wavelength.size
         self.broadening = Broadening(size, emulator.velocity_step)
@@ -95,9 +111,7 @@ class Fitter:
         error = emulator.model_error.numpy()
         self.model_variance = MODEL_FLOOR**2 + np.where(np.isfinite(error), error, 0.0) ** 2
         self.clear = self._free_of_tellurics(resolving_power)
-        knots = np.arange(self.wavelength[0], self.wavelength[-1] + KNOT_SPACING, KNOT_SPACING)
-        knots = np.concatenate([[knots[0]] * 3, knots, [knots[-1]] * 3])
-        self.splines = BSpline.design_matrix(self.wavelength, knots, 3).tocsr()
+        self.continuum = LocalContinuum(self.wavelength, KNOT_SPACING)
 
     def _free_of_tellurics(self, resolving_power: float) -> np.ndarray:
         """Pixels that stay clear of telluric lines at any BERV."""
@@ -154,7 +168,9 @@ class Fitter:
         reach = 301
         smooth = np.convolve(np.where(usable, flux, 0), np.ones(reach), mode="same")
         count = np.convolve(usable.astype(float), np.ones(reach), mode="same")
-        data = np.where(usable & self.clear, flux / np.maximum(smooth / np.maximum(count, 1), 1e-3), 1)
+        data = np.where(
+            usable & self.clear, flux / np.maximum(smooth / np.maximum(count, 1), 1e-3), 1
+        )
         data = np.clip(data, 0, 2) - 1
         template = template / np.convolve(template, np.ones(reach) / reach, mode="same") - 1
         template[:reach], template[-reach:] = 0, 0
@@ -185,30 +201,26 @@ class Fitter:
             result[0] += self.mean
         return result
 
-    def _model(self, parameters: np.ndarray, *, derivatives: bool) -> np.ndarray:
-        """Model and its derivatives to the six parameters, [1 or 7, pixel]."""
+    def _model(self, parameters: np.ndarray) -> np.ndarray:
+        """Model and its derivatives to the six parameters, [7, pixel]."""
         teff, rv, vsini = parameters[0], parameters[4], parameters[5]
-        rows = self._spectra(parameters[:4], derivatives=derivatives)
-        shift = LIGHT_KMS * np.log(doppler_factor(rv))
+        rows = self._spectra(parameters[:4], derivatives=True)
+        rows = torch.cat([rows, rows[:1]])
+        widths = torch.full((6,), float(vsini))
+        widths[5] += ROTATION_STEP
         vmac = max(MACROTURBULENCE[0] + MACROTURBULENCE[1] * (teff - 5777), 1.0)
-        widths = [vsini] * len(rows)
-        shifts = [shift] * len(rows)
-        if derivatives:
-            rows = torch.cat([rows, rows[:1].expand(3, -1)])
-            widths += [vsini, vsini, vsini + 0.3]
-            shifts += [shift - 0.25, shift + 0.25, shift]
+        shift = LIGHT_KMS * np.log(doppler_factor(rv))
         with torch.no_grad():
             moved = self.broadening(
                 rows,
-                velocity=torch.tensor(shifts, dtype=torch.float32),
-                vsini=torch.tensor(widths, dtype=torch.float32),
-                vmac=torch.full((len(rows),), vmac),
-            ).numpy()
-        if not derivatives:
-            return moved
-        to_velocity = (moved[6] - moved[5]) / 0.5
-        to_rotation = (moved[7] - moved[0]) / 0.3
-        return np.concatenate([moved[:5], to_velocity[None], to_rotation[None]]).astype(np.float64)
+                velocity=torch.full((6,), float(shift)),
+                vsini=widths,
+                vmac=torch.full((6,), float(vmac)),
+            )
+        moved = moved.numpy().astype(np.float64)
+        to_velocity = -np.gradient(moved[0], self.emulator.velocity_step)
+        to_rotation = (moved[5] - moved[0]) / ROTATION_STEP
+        return np.concatenate([moved[:5], to_velocity[None], to_rotation[None]])
 
     def fit(self, spectrum: Spectrum, start: dict[str, float] | None = None) -> Fit:
         """Fit one spectrum.
@@ -241,8 +253,7 @@ class Fitter:
             rv = self.velocity(flux, usable, labels)
             first = np.concatenate([labels, [rv, 4.0]])
             fits.append(self._descend(flux, noise, usable & self.clear, first))
-        cost, result = min(fits, key=lambda pair: pair[0])
-        return result
+        return min(fits, key=lambda pair: pair[0])[1]
 
     def _descend(
         self, flux: np.ndarray, noise: float, good: np.ndarray, parameters: np.ndarray
@@ -251,112 +262,97 @@ class Fitter:
         lower = np.append(self.emulator.lower.numpy(), [-2 * MAX_VELOCITY, 0.0]).astype(float)
         upper = np.append(self.emulator.upper.numpy(), [2 * MAX_VELOCITY, 150.0]).astype(float)
         variance = self.model_variance + noise**2
-        damping, previous, state = 1e-3, np.inf, None
-        spline = self._continuum(flux, self._model(parameters, derivatives=False)[0], good)
-        change = np.inf
+        # A pixel beside a bad one may be half bad itself.
+        good = good & np.roll(good, 1) & np.roll(good, -1)
+        damping, change = 1e-3, np.inf
+        coefficients: np.ndarray | None = None
+        best: _State | None = None
         for _ in range(ITERATIONS):
-            rows = self._model(parameters, derivatives=True)
-            edge = np.roll(good, 1) & np.roll(good, -1)
-            spline = self._continuum(flux, rows[0], edge, spline, variance)
-            level = self.splines @ spline
-            residual = flux - level * rows[0]
-            scale2 = variance * np.maximum(level, 0.05) ** 2
-            weight = np.where(edge, 1 / (scale2 + residual**2 / CAUCHY**2), 0.0)
-            cost = float(np.sum(np.log1p(residual**2 / (CAUCHY**2 * scale2))[edge])) / edge.sum()
-            if cost > previous * (1 + 1e-6) and state is not None:
+            rows = self._model(parameters)
+            coefficients = self._level(flux, rows[0], good, variance, coefficients)
+            state = _State(parameters, rows, coefficients, self.continuum(coefficients))
+            residual = flux - state.level * rows[0]
+            scale2 = variance * np.maximum(state.level, LOWEST_LEVEL) ** 2
+            state.cost = float(np.log1p(residual**2 / (CAUCHY**2 * scale2))[good].mean())
+            if best is not None and state.cost > best.cost * (1 + 1e-6):
                 # A step that made it worse is taken back and shortened.
-                parameters, spline, previous = state[0], state[1], state[2]
-                damping *= 8
+                coefficients, damping = best.coefficients, damping * 8
                 if damping > 1e4:
                     break
-                rows, residual, weight, level = state[3:]
             else:
-                damping = max(damping / 4, 1e-6)
-                state = (parameters, spline, cost, rows, residual, weight, level)
-                previous = cost
-            normal, gradient = self._normal(rows, level, weight, residual)
+                best, damping = state, max(damping / 4, 1e-6)
+                weight = self._weight(residual, state.level, good, variance)
+                normal, gradient = self.continuum.eliminate(
+                    rows[1:] * state.level, rows[0], weight, residual
+                )
             scaled = normal * np.outer(self.SCALES, self.SCALES)
-            step = np.linalg.solve(
-                scaled + damping * np.diag(np.diag(scaled)), gradient * self.SCALES
-            )
-            new = np.clip(parameters + step * self.SCALES, lower, upper)
-            change = float(np.abs((new - parameters) / self.SCALES).max())
-            parameters = new
+            damped = scaled + damping * np.diag(np.diag(scaled))
+            step = np.linalg.solve(damped, gradient * self.SCALES) * self.SCALES
+            parameters = np.clip(best.parameters + step, lower, upper)
+            change = float(np.abs((parameters - best.parameters) / self.SCALES).max())
             if change < 0.01:
                 break
-        assert state is not None
-        best, spline, cost, rows, residual, weight, level = state
-        normal, _ = self._normal(rows, level, weight, residual)
+        assert best is not None
+        level, model = best.level, best.rows[0]
+        residual = flux - level * model
+        weight = self._weight(residual, level, good, variance)
         covariance = np.linalg.inv(normal)
         used = weight > 0
         # Neighbouring pixels share a resolution element: their residuals are not independent.
         correlated = _correlation_length(residual, used)
         reduced = float(np.sum((weight * residual**2)[used]) / used.sum())
         errors = np.sqrt(np.maximum(np.diag(covariance), 0) * max(reduced, 1e-3) * correlated)
-        typical = 1.48 * float(np.median(np.abs(residual / np.maximum(level, 0.05))[used]))
-        span = upper - lower
+        relative = residual / np.maximum(level, LOWEST_LEVEL)
+        typical = 1.48 * float(np.median(np.abs(relative)[used]))
+        span, found = upper - lower, best.parameters
         edges = tuple(
             name
             for name, value, low, high, width in zip(
-                self.NAMES[:4], best[:4], lower[:4], upper[:4], span[:4], strict=True
+                self.NAMES[:4], found[:4], lower[:4], upper[:4], span[:4], strict=True
             )
             if value < low + 1e-3 * width or value > high - 1e-3 * width
         )
+        values = dict(zip(self.NAMES, map(float, found), strict=True))
+        values["rv"] -= SOLAR_LINE_SHIFT
         fit = Fit(
-            values=dict(zip(self.NAMES, map(float, best), strict=True)),
+            values=values,
             errors=dict(zip(self.NAMES, map(float, errors), strict=True)),
             residual=float(np.sqrt(max(typical**2 - noise**2, 0.0))),
             snr=1 / max(noise, 1e-6),
             coverage=float((used & self.clear).sum() / self.clear.sum()),
             at_edge=edges,
             converged=change < 0.3,
-            model=level * rows[0],
+            model=level * model,
         )
-        return cost, fit
+        return best.cost, fit
 
-    def _continuum(
+    def _level(
         self,
         flux: np.ndarray,
         model: np.ndarray,
         good: np.ndarray,
-        spline: np.ndarray | None = None,
-        variance: np.ndarray | None = None,
+        variance: np.ndarray,
+        coefficients: np.ndarray | None,
     ) -> np.ndarray:
-        """Spline coefficients that bring the model to the flux, by reweighted least squares."""
-        if variance is None:
-            variance = np.full(flux.size, 0.03**2)
-        for _ in range(4 if spline is None else 2):
-            weight = good.astype(float)
-            if spline is not None:
-                level = self.splines @ spline
-                residual = flux - level * model
-                scale2 = variance * np.maximum(level, 0.05) ** 2
-                weight = np.where(good, 1 / (scale2 + residual**2 / CAUCHY**2), 0.0)
-            rows = self.splines.multiply(model[:, None]).tocsr()
-            weighted = rows.multiply(weight[:, None]).tocsr()
-            matrix = (weighted.T @ rows).toarray()
-            # Knots without data (the gap) are held to their neighbours by a weak smoothness.
-            bend = np.diff(np.eye(matrix.shape[0]), 2, axis=0)
-            matrix += 1e-4 * np.trace(matrix) / matrix.shape[0] * (bend.T @ bend)
-            spline = np.linalg.solve(matrix, weighted.T @ flux)
-        assert spline is not None
-        return spline
+        """Continuum coefficients that bring the model to the flux, with Cauchy weights."""
+        rounds = 4 if coefficients is None else 1
+        for _ in range(rounds):
+            if coefficients is None:
+                weight = good / variance
+            else:
+                level = self.continuum(coefficients)
+                weight = self._weight(flux - level * model, level, good, variance)
+            coefficients = self.continuum.solve(flux, model, weight)
+        assert coefficients is not None
+        return coefficients
 
-    def _normal(
-        self, rows: np.ndarray, level: np.ndarray, weight: np.ndarray, residual: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Normal matrix and gradient of the six parameters, the spline eliminated."""
-        jacobian = rows[1:] * level
-        weighted = jacobian * weight
-        spline_rows = self.splines.multiply(rows[0][:, None]).tocsr()
-        weighted_spline = sparse.csr_matrix(spline_rows.multiply(weight[:, None]))
-        inner = (weighted_spline.T @ spline_rows).toarray()
-        inner += 1e-9 * np.trace(inner) / inner.shape[0] * np.eye(inner.shape[0])
-        cross = np.asarray((spline_rows.T @ weighted.T).T)
-        eliminated = np.linalg.solve(inner, cross.T)
-        normal = weighted @ jacobian.T - cross @ eliminated
-        gradient = weighted @ residual - eliminated.T @ (weighted_spline.T @ residual)
-        return normal, gradient
+    @staticmethod
+    def _weight(
+        residual: np.ndarray, level: np.ndarray, good: np.ndarray, variance: np.ndarray
+    ) -> np.ndarray:
+        """Inverse variance of each pixel, less the more it is off: Cauchy's distribution."""
+        scale2 = variance * np.maximum(level, LOWEST_LEVEL) ** 2
+        return np.where(good, 1 / (scale2 + residual**2 / CAUCHY**2), 0.0)
 
 
 def _velocity(log_shift: float) -> float:

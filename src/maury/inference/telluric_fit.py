@@ -1,0 +1,139 @@
+"""BERV, airmass and water vapour from the lines that the Earth's air leaves in a spectrum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from maury.inference.fit import Fit, Fitter
+from maury.instrument.telluric import Telluric
+from maury.spectrum import Spectrum
+
+__all__ = ["TelluricFit", "fit_tellurics"]
+
+# Angstrom, air, observatory frame: water at Na D, oxygen gamma, water at H-alpha, oxygen B.
+BANDS = ((5880.0, 5990.0), (6274.0, 6330.0), (6465.0, 6600.0), (6864.0, 6921.0))
+CHUNK = 25.0  # Angstrom over which the continuum is a straight line
+SEARCH = 35.0  # km/s; the Earth's orbit and rotation allow 30.8
+MIN_PIXELS = 800
+MIN_CORRELATION = 0.25
+CAUCHY_SCALE = 0.02  # of the residual relative to the continuum
+
+
+@dataclass(frozen=True)
+class TelluricFit:
+    """What the Earth's air tells about an exposure; errors are one sigma.
+
+    Attributes
+    ----------
+    berv, berv_error
+        Barycentric Earth radial velocity, km/s: how far the telluric lines are shifted.
+    airmass, airmass_error
+        From the oxygen column of a standard atmosphere above La Silla.
+    pwv, pwv_error
+        Precipitable water vapour at the zenith, mm.
+    correlation
+        Of the observed with the computed telluric lines, at best 1.
+    """
+
+    berv: float
+    berv_error: float
+    airmass: float
+    airmass_error: float
+    pwv: float
+    pwv_error: float
+    correlation: float
+
+
+def _straight(wavelength: np.ndarray, ratio: np.ndarray, model: np.ndarray) -> np.ndarray:
+    """Model times the straight lines, one a chunk, that bring it to the ratio."""
+    result = np.empty_like(model)
+    chunk = (wavelength // CHUNK).astype(int)
+    for number in np.unique(chunk):
+        mine = chunk == number
+        x = wavelength[mine] - wavelength[mine].mean()
+        columns = np.stack([model[mine], model[mine] * x], axis=1)
+        weight = np.ones(mine.sum())
+        for _ in range(3):
+            # Stellar lines that the model lacks must not pull the continuum down.
+            solution = np.linalg.lstsq(columns * weight[:, None], ratio[mine] * weight, rcond=None)
+            fitted = columns @ solution[0]
+            weight = 1 / np.sqrt(1 + ((ratio[mine] - fitted) / CAUCHY_SCALE) ** 2)
+        result[mine] = fitted
+    return result
+
+
+def fit_tellurics(spectrum: Spectrum, fit: Fit, fitter: Fitter) -> TelluricFit | None:
+    """Fit oxygen and water lines after the star has been divided out.
+
+    Parameters
+    ----------
+    spectrum
+        In the barycentric frame (in another one the shift found is not the BERV).
+    fit
+        The star's fit, made by ``fitter`` from the same spectrum.
+    fitter
+        Gives the pixels and the resolving power.
+
+    Returns
+    -------
+    TelluricFit or None
+        None where the spectrum has none of the bands or no telluric line stands out in them.
+    """
+    flux, _, usable = fitter.prepare(spectrum)
+    wavelength = fitter.wavelength
+    inside = np.zeros(wavelength.size, bool)
+    for low, high in BANDS:
+        inside |= (wavelength > low) & (wavelength < high)
+    good = inside & usable & (fit.model > 0.05)
+    if good.sum() < MIN_PIXELS:
+        return None
+    telluric = Telluric.load()
+
+    def transmission(berv: float, airmass: float, pwv: float) -> np.ndarray:
+        return telluric.transmission(
+            wavelength[good] / (1 + berv / 299792.458),
+            airmass=airmass,
+            pwv=pwv,
+            resolving_power=fitter.resolving_power,
+        )
+
+    ratio = np.clip(flux[good] / fit.model[good], 0.0, 2.0)
+    flat = ratio / _straight(wavelength[good], ratio, np.ones(ratio.size))
+    centred = np.clip(flat - 1, -0.6, 0.2)
+
+    def correlation(berv: float) -> float:
+        model = transmission(berv, 1.4, 3.0) - 1
+        return float(np.corrcoef(centred, model)[0, 1])
+
+    trials = np.arange(-SEARCH, SEARCH + 0.5, 1.0)
+    scores = [correlation(v) for v in trials]
+    best = float(trials[int(np.argmax(scores))])
+    if max(scores) < MIN_CORRELATION:
+        return None
+
+    def residual(parameters: np.ndarray) -> np.ndarray:
+        berv, airmass, log_pwv = parameters
+        model = transmission(berv, airmass, np.exp(log_pwv))
+        return ratio - _straight(wavelength[good], ratio, model)
+
+    bounds = ([best - 3, 0.5, np.log(0.02)], [best + 3, 4.0, np.log(60.0)])
+    solution = least_squares(
+        residual, [best, 1.4, np.log(3.0)], bounds=bounds, loss="cauchy", f_scale=CAUCHY_SCALE,
+        x_scale=[0.3, 0.2, 0.3], max_nfev=15,
+    )  # fmt: skip
+    berv, airmass, log_pwv = solution.x
+    scatter2 = float(np.median(np.abs(solution.fun)) * 1.48) ** 2
+    covariance = np.linalg.pinv(solution.jac.T @ solution.jac) * scatter2
+    error = np.sqrt(np.diag(covariance))
+    return TelluricFit(
+        berv=float(berv),
+        berv_error=float(error[0]),
+        airmass=float(airmass),
+        airmass_error=float(error[1]),
+        pwv=float(np.exp(log_pwv)),
+        pwv_error=float(np.exp(log_pwv) * error[2]),
+        correlation=float(np.corrcoef(centred, transmission(berv, airmass, np.exp(log_pwv)))[0, 1]),
+    )
