@@ -50,7 +50,7 @@ class LocalContinuum:
 
     def __call__(self, coefficients: np.ndarray) -> np.ndarray:
         """The continuum at every pixel."""
-        return sum(self.basis[k] * coefficients[self.first + k] for k in range(ORDER))  # type: ignore[return-value]
+        return sum(self.basis[k] * coefficients[self.first + k] for k in range(ORDER))
 
     def project(self, values: np.ndarray) -> np.ndarray:
         """Sum over pixels of each spline times the values, shape (..., spline)."""

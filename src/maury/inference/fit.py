@@ -122,8 +122,8 @@ class Fitter:
         dark = np.convolve(transmission < DEEPEST_TELLURIC, np.ones(2 * reach + 1), mode="same")
         return dark < 0.5
 
-    def prepare(self, spectrum: Spectrum) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Flux and its error on the emulator's pixels, and which pixels can be used.
+    def prepare(self, spectrum: Spectrum) -> tuple[np.ndarray, float, np.ndarray]:
+        """Flux on the emulator's pixels, its noise in a pixel, and which pixels can be used.
 
         Raises
         ------
