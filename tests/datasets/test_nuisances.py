@@ -112,3 +112,15 @@ def test_model_errors_follow_the_residuals_of_the_sun():
 def test_model_errors_can_be_left_out():
     flux = torch.rand(2, 100)
     assert ModelErrors().apply(flux, torch.zeros(100), 1.0, generator()) is flux
+
+
+def test_orders_have_the_length_of_an_order_and_jump_where_they_meet():
+    shape = ContinuumShape(slope=0, ripple=0, orders=0.1)
+    continua = shape.sample(300, GRID, generator()).log()
+    # Offset, tilt and curvature at a random place: variances 1, 1/3 and 1/5; the factor's is 1/3.
+    expected = 0.1 * np.sqrt((1 + 1 / 3 + 1 / 5) / 3)
+    assert continua.std().item() == pytest.approx(expected, rel=0.1)
+    steps = (continua[:, 32:] - continua[:, :-32]).abs()
+    jumps = (steps > 5 * steps.median(dim=1, keepdim=True).values).float().mean().item()
+    # A jump every 41 to 59 A is seen within the 2 A of the difference and the 1 A of the knots.
+    assert 0.01 < jumps < 0.08

@@ -16,6 +16,9 @@ from maury.grid import WavelengthGrid
 
 __all__ = ["ContinuumShape", "Damage", "LineStrengthErrors", "ModelErrors", "StrengthField"]
 
+# Order number times central wavelength in A: of HARPS, from its thorium-argon solutions.
+ORDER_CONSTANT = 612_172.0
+
 
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -168,15 +171,19 @@ class ContinuumShape(_Settings):
     slope : float
         Standard deviation of the change of ln(flux) from one end of the grid to the other.
     ripple : float
-        Standard deviation of ln(flux) at knots `ripple_length` apart, linear between them: what
-        the merging of the orders leaves.
+        Standard deviation of ln(flux) at knots `ripple_length` apart, linear between them.
     ripple_length : float
         Distance of the knots in Angstrom.
+    orders : float
+        Size of what the merging of the orders leaves: in each order ln(flux) has an offset, a
+        tilt and a curvature of its own, normal with this standard deviation times a factor that
+        is uniform between 0 and 1 for each spectrum, and jumps where the orders meet.
     """
 
     slope: float = Field(default=0.5, ge=0)
     ripple: float = Field(default=0.02, ge=0)
     ripple_length: float = Field(default=40.0, gt=0)
+    orders: float = Field(default=0.0, ge=0)
 
     def sample(self, size: int, grid: WavelengthGrid, generator: torch.Generator) -> Tensor:
         """Continua, float[size, grid.size], of order one."""
@@ -185,7 +192,31 @@ class ContinuumShape(_Settings):
         slope = self.slope * torch.randn(size, 1, generator=generator, device=device)
         ripple = self.ripple * torch.randn(size, knots, generator=generator, device=device)
         position = torch.linspace(-0.5, 0.5, knots, device=device)
-        return _stretch((slope * position + ripple).exp(), grid.size)
+        shape = slope * position + ripple
+        if self.orders > 0:
+            shape = self._orders(size, grid, generator) + _stretch(
+                shape, round(grid.size * grid.step)
+            )
+        return _stretch(shape.exp(), grid.size)
+
+    def _orders(self, size: int, grid: WavelengthGrid, generator: torch.Generator) -> Tensor:
+        """ln(flux) left by merged orders, [size, knot], at knots about 1 A apart."""
+        device = generator.device
+        knots = round(grid.size * grid.step)
+        wavelength = torch.linspace(grid.start, grid.stop, knots, device=device)
+        # Where orders meet differs from pipeline to pipeline, hence the phase.
+        number = ORDER_CONSTANT / wavelength + torch.rand(
+            size, 1, generator=generator, device=device
+        )
+        order = number.floor().long()
+        within = 2 * (number - order) - 1
+        first, last = int(order.min()), int(order.max())
+        factor = self.orders * torch.rand(size, 1, 1, generator=generator, device=device)
+        coefficients = factor * torch.randn(
+            3, size, last - first + 1, generator=generator, device=device
+        ).swapaxes(0, 1)
+        offset, tilt, curvature = (c.gather(1, order - first) for c in coefficients.unbind(1))
+        return offset + tilt * within + curvature * (1.5 * within**2 - 0.5)
 
 
 class Damage(_Settings):
