@@ -43,7 +43,8 @@ def design(count: int, seed: int) -> np.ndarray:
     >>> design(8, seed=0).shape
     (8, 4)
     """
-    points = qmc.Sobol(len(NAMES), seed=seed).random(count)
+    # A whole power of two keeps the sequence's balance; its beginning is the sequence itself.
+    points = qmc.Sobol(len(NAMES), seed=seed).random_base2(int(np.ceil(np.log2(count))))[:count]
     return LOWER + (UPPER - LOWER) * (0.5 - 0.5 * np.cos(np.pi * points))
 
 
@@ -151,7 +152,7 @@ def fit_emulator(
         mean=torch.from_numpy(mean),
         components=torch.from_numpy(basis),
         nodes=torch.from_numpy(scaled[train]),
-        scales=torch.from_numpy(np.broadcast_to(amplitude_kernel.k2.length_scale, len(NAMES))),
+        scales=torch.from_numpy(amplitude_kernel.k2.length_scale.copy()),
         weights=torch.from_numpy(weights * spread),
         trend=torch.from_numpy(trend * spread),
         model_error=torch.from_numpy(_model_error(wavelength)),

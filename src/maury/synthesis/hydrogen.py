@@ -57,7 +57,9 @@ def _add(opacity, wavelength, centre, detuning, log_profile, log_field, area, lo
             total = profile * per_wavelength
             if half[d] > 0.0:
                 v = abs(wavelength[i] - centre) / doppler[d]
-                total += voigt(half[d] / doppler[d], v) / (doppler[d] * 1.772453850905516)
+                # The Stark profile holds the Doppler core already: add the Lorentz wings only.
+                wings = voigt(half[d] / doppler[d], v) - voigt(0.0, v)
+                total += max(wings, 0.0) / (doppler[d] * 1.772453850905516)
             opacity[low + i, d] += area[d] * total
 
 
