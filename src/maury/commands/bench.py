@@ -1,0 +1,51 @@
+"""``maury bench``: what is measured, beside a reference measured in the same process."""
+
+from __future__ import annotations
+
+import tempfile
+from json import dumps
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maury.commands.options import FormatOption
+from maury.console import Column, Format, print_facts, print_records
+from maury.errors import MauryError
+
+__all__ = ["BENCHMARKS", "bench"]
+
+BENCHMARKS = {"predict": "spectra a second and core from file to table"}
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help=f"What to measure: {', '.join(BENCHMARKS)}.")],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(help="Spectra to measure on; by default an exposure is simulated."),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Turns; their median counts.")] = 3,
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Measure speed; both sides run in one process, turn about."""
+    if name not in BENCHMARKS:
+        raise MauryError(f"No benchmark is called {name!r}; there is {', '.join(BENCHMARKS)}.")
+    from maury.inference.benchmark import bench_predict
+    from maury.inference.example import write_example
+    from maury.inference.predictor import load
+
+    predictor = load()
+    with tempfile.TemporaryDirectory() as folder:
+        paths = files or [str(write_example(Path(folder)))]
+        record = bench_predict(predictor, paths, repeats=repeats).to_dict()
+    if json or format is Format.JSON:
+        typer.echo(dumps(record, indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    steps = record.pop("breakdown_ms")
+    record |= {f"{step}_ms": value for step, value in steps.items()}
+    if format is Format.CSV:
+        print_records([record], format)
+    else:
+        columns = [Column(key, key.replace("_ms", " [ms]")) for key in record]
+        print_facts(record, columns)

@@ -1,0 +1,204 @@
+"""How fast spectra become labels, on one core, and where the time goes."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from threadpoolctl import threadpool_limits
+
+from maury.errors import MauryError
+from maury.inference.fit import CAUCHY, MACROTURBULENCE, Fitter
+from maury.inference.prediction import Prediction
+from maury.inference.predictor import STELLAR, Predictor
+from maury.readers import read
+from maury.spectrum import Spectrum, doppler_factor
+from maury.wavelength import SPEED_OF_LIGHT
+
+__all__ = ["Benchmark", "bench_predict", "reference_fit"]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Two rates, measured in one process, turn about.
+
+    Parameters
+    ----------
+    name : str
+        What was measured.
+    ours, reference : float
+        In `unit`.
+    unit : str
+        Of both.
+    conditions : str
+        On what, how, and what the reference is.
+    breakdown : dict of float
+        Milliseconds of each of our steps for one spectrum.
+    """
+
+    name: str
+    ours: float
+    reference: float
+    unit: str
+    conditions: str
+    breakdown: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entries that `maury bench NAME --json` prints."""
+        return {
+            "name": self.name,
+            "ours": float(f"{self.ours:.4g}"),
+            "reference": float(f"{self.reference:.4g}"),
+            "ratio": float(f"{self.ours / self.reference:.4g}"),
+            "unit": self.unit,
+            "conditions": self.conditions,
+            "breakdown_ms": {name: round(value, 1) for name, value in self.breakdown.items()},
+        }
+
+
+def bench_predict(predictor: Predictor, paths: Sequence[str], *, repeats: int = 3) -> Benchmark:
+    """Spectra a second from file to a row of the table, on one core.
+
+    The reference differs in the fit alone: the same emulator, start, pixels, noise, Cauchy weights
+    and local continuum, but the parameters by `scipy.optimize.least_squares` with finite
+    differences.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        What is measured.
+    paths : sequence of str
+        Spectra that can be predicted; those that cannot are left out.
+    repeats : int
+        How often both sides are run on each; the median counts.
+
+    Raises
+    ------
+    MauryError
+        If none of the spectra can be refined.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(limits=1):
+            ours, reference, steps = _measure(predictor, paths, repeats)
+    finally:
+        torch.set_num_threads(threads)
+    count = len(ours)
+    breakdown = {
+        name: 1e3 * float(np.mean([median(turn[name] for turn in turns) for turns in steps]))
+        for name in steps[0][0]
+    }
+    return Benchmark(
+        name="predict",
+        ours=count / sum(ours),
+        reference=count / sum(reference),
+        unit="spectra/s/core",
+        conditions=f"{count} spectra from file to table row, median of {repeats} turns, one thread,"
+        f" {platform.machine()}, torch {torch.__version__}; reference: the same path with the fit"
+        " by scipy.optimize.least_squares (trf, Cauchy loss, finite differences)",
+        breakdown=breakdown,
+    )
+
+
+def _measure(
+    predictor: Predictor, paths: Sequence[str], repeats: int
+) -> tuple[list[float], list[float], list[list[dict[str, float]]]]:
+    ours, reference, steps = [], [], []
+    for path in paths:
+        try:
+            # The first run pays for what is made once: fitter, tables, compiled code.
+            warm = predictor.examine(read(path))
+        except MauryError:
+            continue
+        if warm.fit is None or not warm.network:
+            continue
+        own, other, turns = [], [], []
+        for _ in range(repeats):
+            seconds, turn = _ours(predictor, path)
+            own.append(seconds)
+            turns.append(turn)
+            spectrum = read(path)
+            fitter, _ = predictor.fitter(spectrum)
+            start = time.perf_counter()
+            reference_fit(fitter, spectrum, warm)
+            other.append(seconds - turn["fit"] + time.perf_counter() - start)
+        ours.append(median(own))
+        reference.append(median(other))
+        steps.append(turns)
+    if not ours:
+        raise MauryError("None of the spectra can be refined, so there is nothing to measure.")
+    return ours, reference, steps
+
+
+def _ours(predictor: Predictor, path: str) -> tuple[float, dict[str, float]]:
+    start = time.perf_counter()
+    spectrum = read(path)
+    seconds = {"read": time.perf_counter() - start}
+    prediction = predictor.examine(spectrum)
+    prediction.to_row()
+    total = time.perf_counter() - start
+    seconds |= {key: value for key, value in prediction.seconds.items() if key != "preparation"}
+    seconds["other"] = total - sum(seconds.values())
+    return total, seconds
+
+
+def reference_fit(fitter: Fitter, spectrum: Spectrum, prediction: Prediction) -> dict[str, float]:
+    """The fit by a general-purpose optimiser, from the network's labels.
+
+    Returns
+    -------
+    dict of float
+        teff, logg, mh, vmic, rv and vsini as in `Fit.values`.
+    """
+    emulator = fitter.emulator
+    flux, noise, usable = fitter.prepare(spectrum)
+    good = usable & fitter.clear
+    good &= np.roll(good, 1) & np.roll(good, -1)
+    sigma = np.sqrt(fitter.model_variance + noise**2)
+
+    def residuals(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+        teff, rv, vsini = parameters[0], parameters[4], parameters[5]
+        vmac = max(MACROTURBULENCE[0] + MACROTURBULENCE[1] * (teff - 5777), 1.0)
+        shift = SPEED_OF_LIGHT * float(np.log(doppler_factor(rv)))
+        with torch.no_grad():
+            labels = torch.tensor(parameters[:4], dtype=torch.float32)[None]
+            rows = torch.addmm(fitter.mean, emulator.amplitudes(labels), fitter.components)
+            model = fitter.broadening(
+                rows,
+                velocity=torch.tensor([shift]),
+                vsini=torch.tensor([float(vsini)]),
+                vmac=torch.tensor([float(vmac)]),
+            )[0].double().numpy()  # fmt: skip
+        weight = np.where(good, 1 / sigma**2, 0.0)
+        for _ in range(2):
+            level = fitter.continuum(fitter.continuum.solve(flux, model, weight))
+            scaled = (flux - level * model) / (sigma * np.maximum(level, 0.05))
+            weight = np.where(good, 1 / (sigma**2 * (1 + (scaled / CAUCHY) ** 2)), 0.0)
+        return scaled[good]
+
+    lower, upper = emulator.lower.numpy(), emulator.upper.numpy()
+    first = [prediction.network[name].value for name in STELLAR]
+    labels = np.clip([*first, 1.0], lower + 1e-3, upper - 1e-3)
+    rv = fitter.velocity(flux, usable, labels)
+    solution = least_squares(
+        residuals,
+        [*labels, rv, 4.0],
+        bounds=([*lower, rv - 50, 0.0], [*upper, rv + 50, 150.0]),
+        x_scale=fitter.SCALES,
+        # Single precision of the model asks for steps that it can resolve.
+        diff_step=1e-3,
+        loss="cauchy",
+        f_scale=CAUCHY,
+        xtol=1e-4,
+        ftol=1e-5,
+    )
+    return dict(zip(fitter.NAMES, map(float, solution.x), strict=True))
