@@ -68,8 +68,10 @@ def main() -> None:
         good = np.abs(residual[weight > 0])
         print(f"{name}: median {np.median(good):.4f}, 95% {np.quantile(good, 0.95):.4f}, "
               f"rms {np.sqrt(np.mean(good**2)):.4f}")  # fmt: skip
-    print(f"atlas shift {shift:.2f} km/s, lines changed {(result.delta_log_gf != 0).sum()}, "
-          f"rms change {np.std(result.delta_log_gf[result.delta_log_gf != 0]):.3f} dex")  # fmt: skip
+    changed = result.delta_log_gf[result.delta_log_gf != 0]
+    print(
+        f"atlas shift {shift:.2f} km/s, {changed.size} lines changed, rms {changed.std():.3f} dex"
+    )
     residual = np.where(weight > 0, result.after, np.nan)
     np.savez_compressed(
         HERE / "solar_calibration.npz",

@@ -62,7 +62,8 @@ def main() -> None:
     scatter = {name: 1.4826 * float(np.median(np.abs(values))) for name, values in off.items()}
     for name, values in off.items():
         print(
-            f"{name}: scatter {scatter[name]:.4g}, 90% within {np.quantile(np.abs(values), 0.9):.4g}, "
+            f"{name}: scatter {scatter[name]:.4g}, "
+            f"90% within {np.quantile(np.abs(values), 0.9):.4g}, "
             f"median error {np.median(values):+.3g}, "
             f"formal {np.median(sigma.get(name, [np.nan])):.3g}, {len(values)} exposures"
         )

@@ -6,6 +6,7 @@ The folder's own README says where each file was published.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -82,8 +83,8 @@ def equation_of_state(source: Path) -> None:
         molecule_partition_ln_temperature=np.log(temperature[warm]),
         molecule_partition=np.array([rows[name][warm] for name in MOLECULES]),
         citation=(
-            "Atomic partition functions: Korg.jl (Wheeler et al. 2023, AJ 165, 68) from NIST levels; "
-            "ionisation energies, molecular partition functions and equilibrium constants: "
+            "Atomic partition functions: Korg.jl (Wheeler et al. 2023, AJ 165, 68) from NIST "
+            "levels; ionisation energies, molecular partition functions and equilibrium constants: "
             "Barklem & Collet 2016, A&A 588, A96"
         ),
     )
@@ -129,7 +130,7 @@ def continuum(source: Path) -> None:
 
 def hydrogen_lines(source: Path) -> None:
     """Stehle & Hutcheon profiles of the Balmer lines, as log10 per Hz of detuning."""
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     with h5py.File(source / "tables/Stehle-Hutchson-hydrogen-profiles.h5") as file:
         upper = np.arange(3, 16)
         for n in upper:

@@ -1,6 +1,7 @@
 """Line strengths fitted to an observed spectrum of a star whose parameters are known: the Sun."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numba import njit
@@ -161,7 +162,7 @@ def local_continuum(
     clear = (model > 0.97) & (weight > 0)
     edges = np.arange(wavelength[0], wavelength[-1] + 15.0, 15.0)
     centres, levels = [], []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         inside = clear & (wavelength >= low) & (wavelength < high)
         if inside.sum() > 50:
             centres.append((low + high) / 2)

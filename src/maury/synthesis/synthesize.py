@@ -4,8 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 from astropy import units as u
+from numpy.typing import NDArray
 
 from maury.errors import SynthesisError
+from maury.grid import Medium
 from maury.spectrum import Observation, Spectrum
 from maury.synthesis.atmosphere import Atmosphere, atlas9
 from maury.synthesis.broadening import broaden
@@ -86,8 +88,8 @@ def synthesize(
     vsini: float | u.Quantity = 0.0,
     vmac: float | u.Quantity = 0.0,
     resolving_power: float | None = None,
-    wavelength: np.ndarray | u.Quantity | None = None,
-    medium: str = "air",
+    wavelength: NDArray[np.float64] | u.Quantity | None = None,
+    medium: Medium = "air",
     normalized: bool = False,
     lines: LineList | None = None,
 ) -> Spectrum:
@@ -133,14 +135,15 @@ def synthesize(
     Examples
     --------
     >>> import numpy as np
-    >>> sun = synthesize(teff=5777, logg=4.44, wavelength=np.arange(6560, 6565, 0.02), normalized=True)
-    >>> bool(sun.flux.min() < 0.3)
-    True
+    >>> window = np.arange(6560.0, 6565.0, 0.02)
+    >>> sun = synthesize(teff=5777, logg=4.44, wavelength=window, normalized=True)
+    >>> f"{window[sun.flux.argmin()]:.1f} A"
+    '6562.8 A'
     """
     if wavelength is None:
-        grid = 3785.0 + 0.01 * np.arange(312501)
+        grid = (3785.0 + 0.01 * np.arange(312501)).astype(np.float64)
     else:
-        grid = np.asarray(u.Quantity(wavelength, "Angstrom").value, float)
+        grid = np.asarray(u.Quantity(wavelength, "Angstrom").value, np.float64)
     air = vacuum_to_air(grid) if medium == "vacuum" else grid
     if air.size < 2 or air[0] < COVERAGE[0] or air[-1] > COVERAGE[1] or (np.diff(air) <= 0).any():
         raise SynthesisError(
