@@ -3,11 +3,20 @@
 Named for Antonia Maury, who first read a star's gravity from the width of its lines.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from maury.errors import MauryError
 from maury.grid import GRIDS, HARPS, HARPS_SMALL, WavelengthGrid
 from maury.labels import HARPS_LABELS, LABELS, Label, LabelSet, Normalizer
 from maury.readers import read
 from maury.spectrum import Observation, Spectrum, doppler_shift, normalize, resample
+
+if TYPE_CHECKING:
+    from maury.inference.predictor import Predictor, load
+    from maury.synthesis.synthesize import synthesize
 
 __all__ = [
     "GRIDS",
@@ -20,10 +29,26 @@ __all__ = [
     "MauryError",
     "Normalizer",
     "Observation",
+    "Predictor",
     "Spectrum",
     "WavelengthGrid",
     "doppler_shift",
+    "load",
     "normalize",
     "read",
     "resample",
+    "synthesize",
 ]
+
+# These need torch or numba, which take seconds to import, so they come when they are asked for.
+_LATER = {
+    "Predictor": "maury.inference.predictor",
+    "load": "maury.inference.predictor",
+    "synthesize": "maury.synthesis.synthesize",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

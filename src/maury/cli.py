@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from maury import readers
+from maury.commands import bench, predict, train
+from maury.commands.options import (
+    FilesArgument,
+    FormatOption,
+    FrameChoice,
+    FrameOption,
+    MediumChoice,
+    MediumOption,
+)
 from maury.console import Column, Format, complain, print_facts, print_records, print_table
 from maury.errors import MauryError
 from maury.spectrum import Spectrum
@@ -25,33 +33,6 @@ app = typer.Typer(
 )
 
 
-class MediumChoice(StrEnum):
-    """Medium of the wavelengths in a file."""
-
-    air = "air"
-    vacuum = "vacuum"
-
-
-class FrameChoice(StrEnum):
-    """Frame of the wavelengths in a file."""
-
-    barycentric = "barycentric"
-    observatory = "observatory"
-    rest = "rest"
-
-
-Files = Annotated[list[str], typer.Argument(help="Spectra: FITS or text, plain or gzip.")]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print the results.")]
-MediumOption = Annotated[
-    MediumChoice | None,
-    typer.Option(help="Medium of the wavelengths, where you know better than the file."),
-]
-FrameOption = Annotated[
-    FrameChoice | None,
-    typer.Option(help="Frame of the wavelengths, where you know better than the file."),
-]
-
-
 @app.callback()
 def _root() -> None:
     pass
@@ -59,7 +40,7 @@ def _root() -> None:
 
 @app.command()
 def info(
-    files: Files,
+    files: FilesArgument,
     format: FormatOption = Format.TABLE,
     medium: MediumOption = None,
     frame: FrameOption = None,
@@ -103,6 +84,11 @@ def plot(
     target = out if out is not None else Path(f"{Path(file).name}.png")
     figures.save_figure(figures.plot_spectrum(spectrum), target)
     typer.echo(f"Wrote {target}.", err=True)
+
+
+app.command()(predict.predict)
+app.command()(train.train)
+app.command()(bench.bench)
 
 
 def main() -> None:
