@@ -154,7 +154,7 @@ def test_the_suns_opacity_at_unit_optical_depth() -> None:
 
 
 def test_h_minus_rules_the_sun_and_hydrogen_the_hot_star() -> None:
-    """H- changes little with wavelength, the Paschen continuum as its cube (Gray 2005, Fig. 8.5)."""
+    """H- changes little with wavelength, the Paschen continuum as its cube."""
     wavelength = np.array([4200.0, 5500.0, 6900.0])
     cool, hot = (
         continuum_opacity(wavelength, solve(np.array([t]), np.array([p]), abundances()))[0]

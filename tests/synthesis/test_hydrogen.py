@@ -93,9 +93,7 @@ def test_self_broadening_fills_the_wings_of_a_cool_star() -> None:
     wavelength = np.array([centre + away, centre + away + 1])
     many, few = opacity_of(wavelength, gas_of(hydrogen)), opacity_of(wavelength, gas_of(1e7))
     extra = many[0] - few[0] * (hydrogen / 1e7)
-    speed = np.sqrt(
-        8 * constants.k_B.cgs.value * TEMPERATURE / np.pi * 2 / constants.m_p.cgs.value
-    )
+    speed = np.sqrt(8 * constants.k_B.cgs.value * TEMPERATURE / np.pi * 2 / constants.m_p.cgs.value)
     sigma, alpha = 1180 * 5.29177e-9**2, 0.677
     width = (4 / np.pi) ** (alpha / 2) * gamma((4 - alpha) / 2) * 1e6
     half = width * sigma * (speed / 1e6) ** (1 - alpha) * hydrogen  # rad/s

@@ -47,8 +47,8 @@ def _grid() -> dict[str, np.ndarray]:
 def _bracket(name: str, nodes: np.ndarray, value: float, unit: str) -> tuple[int, float]:
     if not nodes[0] <= value <= nodes[-1]:
         raise SynthesisError(
-            f"{name} = {value:g} {unit} is outside the atmosphere grid; "
-            f"allowed is {nodes[0]:g} to {nodes[-1]:g} {unit}".rstrip()
+            f"{name} = {value:g}{unit} is outside the atmosphere grid; "
+            f"allowed is {nodes[0]:g} to {nodes[-1]:g}{unit}"
         )
     i = int(np.clip(np.searchsorted(nodes, value, side="right") - 1, 0, nodes.size - 2))
     return i, float((value - nodes[i]) / (nodes[i + 1] - nodes[i]))
@@ -82,8 +82,8 @@ def atlas9(teff: float, logg: float, mh: float) -> Atmosphere:
     grid = _grid()
     result = np.zeros(grid["layers"].shape[-2:])
     brackets = [
-        _bracket("[M/H]", grid["mh"], mh, "dex"),
-        _bracket("Teff", grid["teff"], teff, "K"),
+        _bracket("[M/H]", grid["mh"], mh, " dex"),
+        _bracket("Teff", grid["teff"], teff, " K"),
         _bracket("log g", grid["logg"], logg, ""),
     ]
     for corner in np.ndindex(2, 2, 2):
@@ -91,5 +91,6 @@ def atlas9(teff: float, logg: float, mh: float) -> Atmosphere:
         if weight:
             index = tuple(i + c for c, (i, _) in zip(corner, brackets, strict=True))
             result += weight * grid["layers"][index]
-    rhox, temperature, pressure, electrons = np.exp(result).T
+    # Each column by itself in memory: numba compiles once for all atmospheres.
+    rhox, temperature, pressure, electrons = np.exp(result).T.copy()
     return Atmosphere(rhox, temperature, pressure, electrons, teff, logg, mh)

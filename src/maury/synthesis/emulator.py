@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -20,6 +21,7 @@ __all__ = ["STANDARD", "Emulator", "log_wavelength"]
 
 MAGIC = "maury-emulator"
 FORMAT_VERSION = 1
+CARD_ENTRIES = ("start", "velocity_step", "names", "sha256")
 STANDARD = "emulator-fgk"  # the emulator that comes with the package
 
 # Components stored in 16 bits; the later ones are small enough for 8.
@@ -191,29 +193,36 @@ class Emulator(torch.nn.Module):
             card = json.loads(card_path.read_text())
         except ValueError as error:
             raise WeightsError(f"{card_path}: the card is not JSON ({error})") from None
+        if not isinstance(card, dict):
+            raise WeightsError(f"{card_path}: the card is not a JSON object")
         found = (card.get("magic"), card.get("format_version"))
         if found != (MAGIC, FORMAT_VERSION):
             raise WeightsError(
                 f"{card_path}: the card says {found[0]} version {found[1]}; "
                 f"allowed is {MAGIC} version {FORMAT_VERSION}"
             )
+        missing = [key for key in CARD_ENTRIES if key not in card]
+        if missing:
+            raise WeightsError(f"{card_path}: the card lacks {', '.join(missing)}")
         if hashlib.sha256(weights.read_bytes()).hexdigest() != card["sha256"]:
             raise WeightsError(f"{weights}: the file is damaged: its SHA-256 is not the card's")
-        tensors = load_file(weights)
-        quantised = torch.cat(
-            [tensors.pop("components_wide").float(), tensors.pop("components_narrow").float()]
-        )
-        components = quantised * tensors.pop("component_step")[:, None]
-        mean = tensors.pop("mean").float() / 32767
-        return cls(
-            start=card["start"],
-            velocity_step=card["velocity_step"],
-            names=tuple(card["names"]),
-            mean=mean,
-            components=components,
-            card=card,
-            **tensors,
-        )
+        try:
+            tensors = load_file(weights)
+            quantised = torch.cat(
+                [tensors.pop("components_wide").float(), tensors.pop("components_narrow").float()]
+            )
+            components = quantised * tensors.pop("component_step")[:, None]
+            return cls(
+                start=card["start"],
+                velocity_step=card["velocity_step"],
+                names=tuple(card["names"]),
+                mean=tensors.pop("mean").float() / 32767,
+                components=components,
+                card=card,
+                **tensors,
+            )
+        except (SafetensorError, KeyError, TypeError) as error:
+            raise WeightsError(f"{weights}: the file holds no emulator ({error})") from None
 
 
 def quadratic_terms(scaled: Float[Tensor, "batch label"]) -> Float[Tensor, "batch term"]:

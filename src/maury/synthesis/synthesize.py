@@ -1,16 +1,19 @@
 """A star's intrinsic spectrum from first principles."""
 
 from collections.abc import Mapping
+from typing import get_args
 
 import numpy as np
 from astropy import units as u
 from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
 
 from maury.errors import SynthesisError
 from maury.grid import Medium
 from maury.spectrum import Observation, Spectrum
 from maury.synthesis.atmosphere import Atmosphere, atlas9
-from maury.synthesis.broadening import broaden
+from maury.synthesis.broadening import broaden, gaussian_width
+from maury.synthesis.constants import LIGHT_KMS
 from maury.synthesis.continuum import continuum_opacity
 from maury.synthesis.elements import abundances
 from maury.synthesis.equation_of_state import solve
@@ -25,6 +28,8 @@ __all__ = ["surface_flux", "synthesize"]
 CONTINUUM_STEP = 5.0  # Angstrom; the continuum has no edge between 3650 and 8200 A
 COVERAGE = (3770.0, 6925.0)  # Angstrom, air: what the line list covers
 PIECE = 65536  # pixels whose opacity is held in memory at once
+RESOLVING_STEP = 0.6  # km/s: 0.01 A at 5000 A, a third of a narrow line's Doppler width
+FLUX_UNIT = "erg s-1 cm-2 Angstrom-1"
 
 
 def surface_flux(
@@ -74,8 +79,55 @@ def surface_flux(
     return flux, emergent_flux(wavelength, None, *grid, *layers)
 
 
-def _value(quantity: float | u.Quantity, unit: str) -> float:
-    return float(u.Quantity(quantity, unit).value)
+def _number(name: str, quantity: float | u.Quantity, unit: str) -> float:
+    try:
+        return float(u.Quantity(quantity, unit).value)
+    except (TypeError, ValueError):
+        wanted = f"a number or a quantity in {unit}" if unit else "a number"
+        raise SynthesisError(f"{name} = {quantity} is not {wanted}") from None
+
+
+def _checked(
+    name: str, quantity: float | u.Quantity, unit: str, lower: float, upper: float
+) -> float:
+    value = _number(name, quantity, unit)
+    if not lower <= value <= upper:
+        allowed = f"it must be {lower:g} to {upper:g} {unit}".rstrip()
+        raise SynthesisError(f"{name} = {value:g} is not allowed; {allowed}")
+    return value
+
+
+def _wavelengths(
+    wavelength: NDArray[np.float64] | u.Quantity | None, medium: Medium
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The wavelengths asked for, and the same in air."""
+    if medium not in get_args(Medium):
+        raise SynthesisError(f"the medium must be 'air' or 'vacuum', not {medium!r}")
+    if wavelength is None:
+        grid = 3785.0 + 0.01 * np.arange(312501, dtype=np.float64)
+    else:
+        try:
+            grid = np.array(u.Quantity(wavelength, "Angstrom").value, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise SynthesisError("the wavelengths are not numbers or lengths") from None
+    if grid.ndim != 1 or grid.size < 2 or not np.all(np.isfinite(grid)):
+        raise SynthesisError("the wavelengths must be a list of at least two finite numbers")
+    if np.any(np.diff(grid) <= 0):
+        raise SynthesisError("the wavelengths must increase from each to the next")
+    air = vacuum_to_air(grid) if medium == "vacuum" else grid
+    if air[0] < COVERAGE[0] or air[-1] > COVERAGE[1]:
+        raise SynthesisError(
+            f"wavelengths from {air[0]:.2f} to {air[-1]:.2f} A (air) cannot be synthesized; "
+            f"allowed are {COVERAGE[0]:g} to {COVERAGE[1]:g} A"
+        )
+    return grid, air
+
+
+def _sampling(air: NDArray[np.float64], margin: float) -> NDArray[np.float64]:
+    """Wavelengths that resolve the lines, from ``margin`` km/s before to as much after ``air``."""
+    first = max(np.log(air[0]) - margin / LIGHT_KMS, np.log(COVERAGE[0]))
+    last = min(np.log(air[-1]) + margin / LIGHT_KMS, np.log(COVERAGE[1]))
+    return np.exp(np.linspace(first, last, int((last - first) * LIGHT_KMS / RESOLVING_STEP) + 8))
 
 
 def synthesize(
@@ -106,11 +158,11 @@ def synthesize(
     vmic
         Microturbulence, km/s.
     alpha
-        [alpha/M], dex; changes the abundances, not the model's structure.
+        [alpha/M], dex, -1 to 1; changes the abundances, not the model's structure.
     vsini, vmac
         Projected rotation and radial-tangential macroturbulence, km/s.
     resolving_power
-        Of the instrument's Gaussian profile; None for none.
+        Of the instrument's Gaussian profile, 1e3 to 1e7; None for none.
     wavelength
         Wavelengths in Angstrom within 3770-6925 A, in the stellar rest frame; 3785-6910 A in
         steps of 0.01 A where it is left out.
@@ -140,39 +192,42 @@ def synthesize(
     >>> f"{window[sun.flux.argmin()]:.1f} A"
     '6562.8 A'
     """
-    if wavelength is None:
-        grid = (3785.0 + 0.01 * np.arange(312501)).astype(np.float64)
-    else:
-        grid = np.asarray(u.Quantity(wavelength, "Angstrom").value, np.float64)
-    air = vacuum_to_air(grid) if medium == "vacuum" else grid
-    if air.size < 2 or air[0] < COVERAGE[0] or air[-1] > COVERAGE[1] or (np.diff(air) <= 0).any():
-        raise SynthesisError(
-            f"wavelengths from {air.min():.2f} to {air.max():.2f} A (air) cannot be synthesized; "
-            f"allowed are at least two, increasing, from {COVERAGE[0]:g} to {COVERAGE[1]:g} A"
-        )
-    for name, value, upper in (("vmic", vmic, 10), ("vsini", vsini, 300), ("vmac", vmac, 100)):
-        if not 0 <= _value(value, "km/s") <= upper:
-            raise SynthesisError(f"{name} = {value} is not allowed; it must be 0 to {upper} km/s")
+    grid, air = _wavelengths(wavelength, medium)
+    temperature = _number("teff", teff, "K")
+    gravity, metallicity = _number("logg", logg, ""), _number("mh", mh, "")
+    enhancement = _checked("alpha", alpha, "", -1.0, 1.0)
+    turbulence = _checked("vmic", vmic, "km/s", 0, 10)
+    rotation = _checked("vsini", vsini, "km/s", 0, 300)
+    macroturbulence = _checked("vmac", vmac, "km/s", 0, 100)
+    sigma = 0.0
+    if resolving_power is not None:
+        sigma = gaussian_width(_checked("resolving power", resolving_power, "", 1e3, 1e7))
+    # As far as light of lines outside the window is carried into it.
+    margin = rotation + 4 * macroturbulence + 6 * sigma
+    sampling = air if margin == 0 else _sampling(air, margin)
     flux, continuum = surface_flux(
-        air,
-        atlas9(_value(teff, "K"), float(logg), float(mh)),
-        abundances(float(mh), float(alpha)),
+        sampling,
+        atlas9(temperature, gravity, metallicity),
+        abundances(metallicity, enhancement),
         standard_lines() if lines is None else lines,
-        _value(vmic, "km/s"),
+        turbulence,
     )
-    relative = broaden(
-        air,
-        flux / continuum,
-        vsini=_value(vsini, "km/s"),
-        vmac=_value(vmac, "km/s"),
-        resolving_power=resolving_power,
-    )
+    relative = flux / continuum
+    if margin > 0:
+        broadened = broaden(
+            sampling,
+            relative,
+            vsini=rotation,
+            vmac=macroturbulence,
+            resolving_power=resolving_power,
+        )
+        relative = CubicSpline(sampling, broadened)(air)
+        continuum = np.interp(air, sampling, continuum)
+    name = f"Teff {temperature:g} K, log g {gravity:g}, [M/H] {metallicity:g}, vmic {turbulence:g}"
     return Spectrum(
         wavelength=grid,
         flux=relative if normalized else relative * continuum,
-        uncertainty=None,
-        mask=np.zeros(grid.size, bool),
         medium=medium,
         frame="rest",
-        meta=Observation(object=f"Teff={teff} logg={logg} [M/H]={mh} vmic={vmic}"),
+        meta=Observation(object=name, flux_unit=None if normalized else FLUX_UNIT),
     )

@@ -1,0 +1,86 @@
+"""Line strengths recovered from a star that was computed with others."""
+
+import numpy as np
+import pytest
+
+from maury.synthesis.atmosphere import atlas9
+from maury.synthesis.calibration import ReferenceStar, calibrate, local_continuum
+from maury.synthesis.elements import abundances
+from maury.synthesis.linelist import standard_lines
+from maury.synthesis.synthesize import surface_flux
+
+WAVELENGTH = np.arange(6240.0, 6259.0, 0.01)
+#: Lines that are clean in the window, and how far the fake star's strengths are from the list's.
+WRONG = {"Fe I 6246.318": -0.3, "Fe I 6252.555": 0.2, "Ti I 6258.102": 0.35, "Sc II 6245.637": -0.2}
+ABSENT = "Fe I 6240.646"
+
+
+def index_of(lines, name: str) -> int:
+    species, wavelength = name.rsplit(" ", 1)
+    near = np.abs(lines.wavelength - float(wavelength)) < 0.02
+    near &= lines.species_index == lines.species.index(species)
+    index = np.flatnonzero(near)
+    return int(index[np.argmax(lines.log_gf[index])])
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """What was put in and what came out."""
+    lines = standard_lines().between(WAVELENGTH[0] - 5, WAVELENGTH[-1] + 5)
+    truth = np.zeros(len(lines))
+    for name, change in WRONG.items():
+        truth[index_of(lines, name)] = change
+    truth[index_of(lines, ABSENT)] = -10.0
+    atmosphere, abundance = atlas9(5772, 4.438, 0.0), abundances()
+    flux, continuum = surface_flux(
+        WAVELENGTH, atmosphere, abundance, lines.with_log_gf(lines.log_gf + truth), 1.0
+    )
+    blank = ReferenceStar(
+        WAVELENGTH, WAVELENGTH, np.ones(WAVELENGTH.size), atmosphere, abundance, 1.0, 3.6, 1.9
+    )
+    noise = np.random.default_rng(5).normal(0, 0.001, WAVELENGTH.size)
+    # The observed continuum is 2% too high: it must be divided out, not fitted by lines.
+    observed = 1.02 * blank.observed(flux / continuum) + noise
+    star = ReferenceStar(WAVELENGTH, observed, blank.weight, atmosphere, abundance, 1.0, 3.6, 1.9)
+    return lines, truth, calibrate(star, lines)
+
+
+def test_wrong_strengths_are_put_right(fitted) -> None:
+    lines, truth, result = fitted
+    for name in WRONG:
+        i = index_of(lines, name)
+        assert result.delta_log_gf[i] == pytest.approx(truth[i], abs=0.05), name
+
+
+def test_a_line_that_does_not_exist_is_taken_out(fitted) -> None:
+    lines, _, result = fitted
+    assert result.delta_log_gf[index_of(lines, ABSENT)] < -1.2
+
+
+def test_right_strengths_stay(fitted) -> None:
+    lines, truth, result = fitted
+    # A blend's partners share its correction; what matters is that few lines move far.
+    others = (truth == 0) & (result.delta_log_gf != 0)
+    assert others.any()
+    assert np.quantile(np.abs(result.delta_log_gf[others]), 0.8) < 0.1
+    outside = (lines.wavelength < WAVELENGTH[0] - 1) | (lines.wavelength > WAVELENGTH[-1] + 1)
+    assert not result.delta_log_gf[outside].any()
+
+
+def test_residuals_come_down_to_the_noise(fitted) -> None:
+    result = fitted[2]
+    assert np.sqrt(np.mean(result.before**2)) > 0.02
+    assert np.sqrt(np.mean(result.after**2)) < 0.003
+
+
+def test_continuum_follows_slow_changes_and_not_lines() -> None:
+    wavelength = np.arange(5000.0, 5300.0, 0.05)
+    model = 1 - 0.5 * np.exp(-(((wavelength % 7) - 3.5) ** 2) / 0.1)
+    slope = 1.02 + 1e-4 * (wavelength - 5150)
+    weight = np.ones(wavelength.size)
+    observed = slope * model
+    observed[1000:1300] = 0.0
+    weight[1000:1300] = 0.0
+    level = local_continuum(wavelength, observed / model, model, weight)
+    middle = (wavelength > 5040) & (wavelength < 5260)
+    np.testing.assert_allclose(level[middle], slope[middle], atol=5e-4)
