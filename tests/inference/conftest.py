@@ -22,7 +22,7 @@ from maury.spectrum import Spectrum
 from maury.synthesis.emulator import Emulator, log_wavelength
 
 # Water at Na D and the gamma band of oxygen are inside, so that tellurics can be fitted.
-START, STOP = 5890.0, 6340.0
+START, STOP = 5872.0, 6340.0
 GRID = WavelengthGrid(start=5920.0, step=0.024, size=2**14, name="test")
 CENTER = (5700.0, 4.3, -0.1, 0.0, 0.0, 1.4)
 SIGMA = {"teff": 80.0, "logg": 0.2, "mh": 0.1, "rv": 2.0, "berv": 4.0, "airmass": 0.2}
@@ -69,6 +69,12 @@ def emulator() -> Emulator:
 
 
 @pytest.fixture(scope="session")
+def star_spectrum(emulator) -> Spectrum:
+    """The intrinsic spectrum of the star that most tests observe."""
+    return star(emulator, {"teff": 6100.0, "logg": 4.1, "mh": -0.3, "vmic": 1.2})
+
+
+@pytest.fixture(scope="session")
 def card(tmp_path_factory):
     """The card of an untrained network that always answers `CENTER`, nearly."""
     torch.manual_seed(2)
@@ -96,7 +102,7 @@ def predictor(emulator, card) -> Predictor:
 @pytest.fixture(scope="session")
 def expose(emulator) -> Callable[..., Spectrum]:
     """Makes exposures of stars that the emulator knows."""
-    grid = WavelengthGrid(start=5896.0, step=0.01, size=43_800)
+    grid = WavelengthGrid(start=5880.0, step=0.01, size=45_400)
 
     def make(*, star_spectrum: Spectrum | None = None, **changes: float) -> Spectrum:
         labels = {"teff": 6100.0, "logg": 4.1, "mh": -0.3, "vmic": 1.2}

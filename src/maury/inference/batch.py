@@ -17,7 +17,6 @@ import torch
 
 from maury.errors import MauryError
 from maury.grid import Medium
-from maury.inference.figures import plot_prediction
 from maury.inference.prediction import Prediction
 from maury.inference.predictor import Predictor, load
 from maury.readers import read
@@ -124,6 +123,9 @@ def _predict_file(predictor: Predictor, job: Job, path: str, figure: str) -> Pre
         found = predictor.examine(spectrum, refine=job.refine)
         prediction = replace(found, file=path, seconds=seconds | dict(found.seconds))
         if job.plots is not None:
+            # Imported late: it brings matplotlib and the compiled synthesis.
+            from maury.inference.figures import plot_prediction
+
             plot_prediction(spectrum, prediction, predictor, job.plots / figure)
     except MauryError as error:
         sentence = str(error) if path in str(error) else f"{path}: {error}"

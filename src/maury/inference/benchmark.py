@@ -185,6 +185,13 @@ def reference_fit(fitter: Fitter, spectrum: Spectrum, prediction: Prediction) ->
             weight = np.where(good, 1 / (sigma**2 * (1 + (scaled / CAUCHY) ** 2)), 0.0)
         return scaled[good]
 
+    def jacobian(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+        # Single precision of the model asks for steps that it can resolve.
+        steps = np.diag(0.05 * fitter.SCALES)
+        here = residuals(parameters)
+        columns = [(residuals(parameters + step) - here) / step.sum() for step in steps]
+        return np.stack(columns, axis=1)
+
     lower, upper = emulator.lower.numpy(), emulator.upper.numpy()
     first = [prediction.network[name].value for name in STELLAR]
     labels = np.clip([*first, 1.0], lower + 1e-3, upper - 1e-3)
@@ -192,13 +199,12 @@ def reference_fit(fitter: Fitter, spectrum: Spectrum, prediction: Prediction) ->
     solution = least_squares(
         residuals,
         [*labels, rv, 4.0],
+        jac=jacobian,
         bounds=([*lower, rv - 50, 0.0], [*upper, rv + 50, 150.0]),
         x_scale=fitter.SCALES,
-        # Single precision of the model asks for steps that it can resolve.
-        diff_step=1e-3,
         loss="cauchy",
         f_scale=CAUCHY,
-        xtol=1e-4,
+        xtol=1e-5,
         ftol=1e-5,
     )
     return dict(zip(fitter.NAMES, map(float, solution.x), strict=True))

@@ -1,0 +1,95 @@
+"""``maury synthesize``: a star's spectrum from its parameters."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from maury.commands.options import MediumChoice
+from maury.errors import SynthesisError
+
+__all__ = ["synthesize"]
+
+MOST_PIXELS = 4_000_000
+PLOT_SUFFIXES = (".png", ".pdf", ".svg")
+
+
+def synthesize(
+    teff: Annotated[float, typer.Option(help="Effective temperature, K: 3500 to 11500.")],
+    logg: Annotated[float, typer.Option(help="log10 of gravity in cm s-2: 3.5 to 5.")],
+    out: Annotated[Path, typer.Option(help="File to write, ending in .fits, .txt or .csv.")],
+    mh: Annotated[float, typer.Option(help="Metallicity [M/H], dex: -1.5 to 0.5.")] = 0.0,
+    vmic: Annotated[float, typer.Option(help="Microturbulence, km/s.")] = 1.0,
+    alpha: Annotated[float, typer.Option(help="[alpha/M], dex.")] = 0.0,
+    vsini: Annotated[float, typer.Option(help="Projected rotation, km/s.")] = 0.0,
+    vmac: Annotated[float, typer.Option(help="Radial-tangential macroturbulence, km/s.")] = 0.0,
+    resolving_power: Annotated[
+        float | None, typer.Option(help="Of the instrument; by default there is none.")
+    ] = None,
+    start: Annotated[float, typer.Option(help="First wavelength, A.")] = 3785.0,
+    stop: Annotated[float, typer.Option(help="Last wavelength, A.")] = 6910.0,
+    step: Annotated[float, typer.Option(help="Step of the wavelengths, A.")] = 0.01,
+    medium: Annotated[
+        MediumChoice, typer.Option(help="Medium of the wavelengths.")
+    ] = MediumChoice.air,
+    normalized: Annotated[bool, typer.Option(help="Divide by the continuum.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Figure to write, ending in .png, .pdf or .svg.")
+    ] = None,
+) -> None:
+    """Compute a star's spectrum: one-dimensional, LTE, with lines calibrated on the Sun.
+
+    The wavelengths are at rest with the star. Flux is at the star's surface, in erg s-1 cm-2 A-1.
+    """
+    from maury.writers import check_target, write
+
+    wavelength = _wavelengths(start, stop, step)
+    check_target(out)
+    if plot is not None:
+        check_target(plot, PLOT_SUFFIXES)
+    from rich.console import Console
+
+    from maury.synthesis.synthesize import synthesize as compute
+
+    broadening = {"vsini": vsini, "vmac": vmac, "resolving_power": resolving_power}
+    star = {"teff": teff, "logg": logg, "mh": mh, "vmic": vmic, "alpha": alpha}
+    with Console(stderr=True).status(f"Computing {wavelength.size:,} pixels ..."):
+        spectrum = compute(
+            **star,  # type: ignore[arg-type]
+            **broadening,  # type: ignore[arg-type]
+            wavelength=wavelength,
+            medium=medium.value,
+            normalized=normalized,
+        )
+    facts = {**star, **broadening}
+    facts["respower"] = facts.pop("resolving_power")
+    write(spectrum, out, {**facts, "origin": "maury synthesize"})
+    typer.echo(
+        f"Wrote {out}: {len(spectrum):,} pixels, {wavelength[0]:.2f}-{wavelength[-1]:.2f} A in "
+        f"{spectrum.medium}, rest frame of the star.",
+        err=True,
+    )
+    if plot is not None:
+        from maury.figures import plot_spectrum, save_figure
+
+        save_figure(plot_spectrum(spectrum), plot)
+        typer.echo(f"Wrote {plot}.", err=True)
+
+
+def _wavelengths(start: float, stop: float, step: float) -> np.ndarray:
+    if not (math.isfinite(step) and step > 0):
+        raise SynthesisError(f"The step is {step:g} A, but it must be positive.")
+    if not (math.isfinite(start) and math.isfinite(stop) and stop - start >= step):
+        raise SynthesisError(
+            f"The wavelengths from {start:g} to {stop:g} A hold no step of {step:g} A."
+        )
+    count = int((stop - start) / step + 1e-6) + 1
+    if count > MOST_PIXELS:
+        raise SynthesisError(
+            f"A step of {step:g} A makes {count:,} pixels; allowed are {MOST_PIXELS:,}."
+        )
+    return start + step * np.arange(count)
