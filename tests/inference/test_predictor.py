@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from maury.errors import GridError, MauryError, WeightsError
+from maury.errors import GridError, MauryError, SpectrumError, WeightsError
 from maury.inference.fit import SOLAR_LINE_SHIFT
 from maury.inference.prediction import FLAGS, Estimate, Prediction, to_table
 from maury.inference.predictor import Predictor, load
@@ -90,6 +90,15 @@ def test_a_spectrum_that_looks_like_no_model_is_flagged(predictor, exposure):
     flux = exposure.flux * np.clip(foreign, 0.05, None)
     prediction = predictor.examine(replace(exposure, flux=flux, uncertainty=None))
     assert "poor-fit" in prediction.flags
+
+
+def test_what_is_no_star_is_flagged_or_refused(predictor, exposure):
+    rng = np.random.default_rng(5)
+    noise = replace(exposure, flux=1 + 0.3 * rng.standard_normal(len(exposure)), uncertainty=None)
+    assert "no-lines" in predictor.examine(noise).flags
+    flat = replace(exposure, flux=np.ones(len(exposure)), uncertainty=None)
+    with pytest.raises(SpectrumError, match="so unlike a star"):
+        predictor.examine(flat)
 
 
 def test_noise_is_flagged(predictor, expose):

@@ -18,7 +18,7 @@ import torch
 from maury.errors import MauryError
 from maury.grid import Medium
 from maury.inference.prediction import Prediction
-from maury.inference.predictor import Predictor, load
+from maury.inference.predictor import Predictor, load, sentence
 from maury.readers import read
 from maury.spectrum import Frame
 
@@ -128,8 +128,7 @@ def _predict_file(predictor: Predictor, job: Job, path: str, figure: str) -> Pre
 
             plot_prediction(spectrum, prediction, predictor, job.plots / figure)
     except MauryError as error:
-        sentence = str(error) if path in str(error) else f"{path}: {error}"
-        return replace(prediction, error=sentence)
+        return replace(prediction, error=sentence(path, error))
     except Exception as error:
         if job.debug:
             traceback.print_exc(file=sys.stderr)

@@ -16,6 +16,8 @@ __all__ = ["FACTS", "FLAGS", "Estimate", "Prediction", "to_table"]
 
 FLAGS: dict[str, str] = {
     "outside-grid": "a parameter lies at the edge of what the models cover: the star is outside",
+    "not-refined": "the fit could not be made; the values are the network's alone",
+    "no-lines": "the lines of the computed spectrum are not there: noise, or no star of this kind",
     "poor-fit": "the computed spectrum does not look like the observed one",
     "not-converged": "the fit had not settled when it was stopped",
     "low-snr": "signal-to-noise ratio below 20 per pixel of 1 km/s",
@@ -23,7 +25,6 @@ FLAGS: dict[str, str] = {
     "vmic-at-edge": "microturbulence ended at the edge of its range; the others suffer a little",
     "airmass-at-edge": "oxygen lines as deep as at the largest airmass that was tried, or deeper",
     "network-disagrees": "the network and the fit differ by more than five standard deviations",
-    "not-refined": "the fit could not be made; the values are the network's alone",
     "no-network": "the spectrum lacks too much of the network's range; the values are the fit's",
     "no-tellurics": "no telluric lines stand out; BERV and airmass are the network's",
     "rest-frame": "wavelengths in the star's rest frame; rv is relative to it and BERV unknown",

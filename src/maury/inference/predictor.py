@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Table
+from scipy.ndimage import uniform_filter1d
 
-from maury.errors import GridError, MauryError, WeightsError
+from maury.errors import GridError, MauryError, SpectrumError, WeightsError
 from maury.inference.fit import Fit, Fitter
 from maury.inference.network import NetworkEstimate, NetworkEstimator
 from maury.inference.prediction import FLAGS, Estimate, Prediction, to_table
@@ -24,7 +25,7 @@ from maury.spectrum import Spectrum, doppler_factor
 from maury.synthesis.emulator import Emulator
 from maury.wavelength import SPEED_OF_LIGHT
 
-__all__ = ["POOR_FIT", "RESOLVING_POWERS", "STANDARD_NETWORK", "Predictor", "load"]
+__all__ = ["POOR_FIT", "RESOLVING_POWERS", "STANDARD_NETWORK", "Predictor", "load", "sentence"]
 
 STANDARD_NETWORK = "harps-small"
 """The network that comes with the package and is used where none is named."""
@@ -42,6 +43,7 @@ POOR_FIT = 0.035
 LOW_SNR = 20.0
 PARTIAL = 0.8
 LARGEST_AIRMASS = 3.99  # the fit of telluric lines goes up to 4
+LEAST_LIKENESS = 0.3  # correlation of observed and computed lines; noise has 0.05
 DISAGREEMENT = 5.0  # standard deviations between network and fit
 STELLAR = ("teff", "logg", "mh")
 
@@ -118,7 +120,7 @@ class Predictor:
                 spectrum = source if isinstance(source, Spectrum) else read(source)
                 yield replace(self.examine(spectrum, refine=refine), file=name)
             except MauryError as error:
-                yield Prediction(name, error=str(error))
+                yield Prediction(name, error=sentence(name, error))
 
     def fitter(self, spectrum: Spectrum) -> tuple[Fitter, bool]:
         """The fitter for a spectrum, and whether its resolving power had to be assumed."""
@@ -186,7 +188,7 @@ class Predictor:
         except GridError as error:
             if network is None:
                 where = spectrum.meta.path or "The spectrum"
-                raise GridError(f"{where} cannot be used: {error}") from error
+                raise GridError(f"{where} cannot be used: {error}.") from error
             flags.add("not-refined")
             return replace(prediction, labels=prediction.network)
         watch.lap("fit")
@@ -205,6 +207,7 @@ class Predictor:
             flags.add("airmass-at-edge")
         flags |= _doubts(fit.coverage, fit.snr)
         checks = {
+            "no-lines": _likeness(fitter, spectrum, fit) < LEAST_LIKENESS,
             "poor-fit": fit.residual > POOR_FIT,
             "not-converged": not fit.converged,
             "vmic-at-edge": "vmic" in fit.at_edge,
@@ -225,11 +228,16 @@ class Predictor:
         """The fit from the network's answer, or a better one from other starts."""
         first = None
         if network is not None and self._inside_emulator(network):
-            first = fitter.fit(spectrum, start={name: network.values[name] for name in STELLAR})
-            if first.converged and not first.at_edge and first.residual <= POOR_FIT:
+            start = {name: network.values[name] for name in STELLAR}
+            first = _attempt(fitter, spectrum, start)
+            if first and first.converged and not first.at_edge and first.residual <= POOR_FIT:
                 return first
-        again = fitter.fit(spectrum)
-        return again if first is None or again.residual < first.residual else first
+        again = _attempt(fitter, spectrum, None)
+        fits = [fit for fit in (first, again) if fit is not None]
+        if not fits:
+            name = spectrum.meta.path or "The spectrum"
+            raise SpectrumError(f"{name} is so unlike a star that no spectrum can be fitted to it.")
+        return min(fits, key=lambda fit: fit.residual)
 
     def _inside_emulator(self, network: NetworkEstimate) -> bool:
         if not set(STELLAR) <= set(network.values):
@@ -284,6 +292,11 @@ def load(
     return Predictor(estimator, emulator, resolving_power=resolving_power)
 
 
+def sentence(name: str, error: MauryError) -> str:
+    """What went wrong with a spectrum, with its name."""
+    return str(error) if name in str(error) else f"{name}: {error}"
+
+
 class _Watch:
     """Time since the last lap, by name."""
 
@@ -295,6 +308,31 @@ class _Watch:
         now = time.perf_counter()
         self.seconds[name] = now - self._last
         self._last = now
+
+
+def _attempt(fitter: Fitter, spectrum: Spectrum, start: dict[str, float] | None) -> Fit | None:
+    """A fit, or None where the spectrum is so unlike a star that it breaks down."""
+    try:
+        with np.errstate(all="ignore"):
+            fit = fitter.fit(spectrum, start)
+    except ValueError:
+        # Singular matrices and numbers that are not finite.
+        return None
+    return fit if np.isfinite([*fit.values.values(), *fit.errors.values()]).all() else None
+
+
+def _likeness(fitter: Fitter, spectrum: Spectrum, fit: Fit) -> float:
+    """Correlation of observed and computed lines, both relative to their surroundings."""
+    flux, _, usable = fitter.prepare(spectrum)
+    good = usable & fitter.clear
+    rows = []
+    for values in (flux, fit.model):
+        kept = np.where(good, np.clip(values, 0.0, 3.0), 0.0)
+        level = uniform_filter1d(kept, 301) / np.maximum(uniform_filter1d(good * 1.0, 301), 0.1)
+        rows.append((kept - level)[good])
+    if min(row.std() for row in rows) < 1e-9:
+        return 0.0
+    return float(np.corrcoef(rows)[0, 1])
 
 
 def _trained_ranges(estimator: NetworkEstimator) -> dict[str, tuple[float, float]]:
