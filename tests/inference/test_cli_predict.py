@@ -12,6 +12,7 @@ from maury.cli import app
 from maury.figures import REGIONS
 from maury.inference import batch, figures
 from maury.inference.example import ExampleStar, write_example
+from maury.inference.fit import SOLAR_LINE_SHIFT
 from maury.spectrum import Spectrum
 
 STAR = ExampleStar(teff=6100.0, logg=4.1, mh=-0.3, rv=17.0, berv=-11.0, airmass=1.6, vmac=3.94)
@@ -138,7 +139,7 @@ def test_panels_lie_in_the_rest_frame_and_on_the_continuum(predictor, files, mon
 
     spectrum = read(files[0])
     prediction = predictor.examine(spectrum)
-    wavelength = spectrum.wavelength / (1 + 17.0 / 299_792.458)
+    wavelength = spectrum.wavelength / (1 + (17.0 + SOLAR_LINE_SHIFT) / 299_792.458)
     smooth = np.convolve(spectrum.flux / np.median(spectrum.flux), np.ones(3) / 3, mode="same")
     monkeypatch.setattr(
         figures,

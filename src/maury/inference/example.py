@@ -10,6 +10,7 @@ from astropy.io import fits
 
 from maury.errors import MauryError
 from maury.grid import HARPS
+from maury.inference.fit import SOLAR_LINE_SHIFT
 from maury.instrument import simulate_exposure
 from maury.spectrum import Spectrum
 from maury.synthesis.synthesize import synthesize
@@ -72,7 +73,8 @@ def write_example(
     star = star or ExampleStar()
     exposure = simulate_exposure(
         star.synthesize() if spectrum is None else spectrum,
-        rv=star.rv,
+        # The computed lines lie at their laboratory wavelengths, those of stars do not.
+        rv=star.rv + SOLAR_LINE_SHIFT,
         berv=star.berv,
         airmass=star.airmass,
         vsini=star.vsini,
