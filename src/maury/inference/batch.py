@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import traceback
@@ -14,6 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from maury.errors import MauryError
 from maury.grid import Medium
@@ -105,7 +107,10 @@ _worker: tuple[Predictor, Job]
 
 def _start_worker(job: Job) -> None:
     global _worker
+    # One core a process: their threads would only wait for one another.
     torch.set_num_threads(1)
+    threadpool_limits(limits=1)
+    os.environ["NUMBA_NUM_THREADS"] = "1"
     _worker = (load(job.model, resolving_power=job.resolving_power), job)
 
 
