@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from maury import readers
-from maury.commands import bench, predict, train
+from maury.commands import bench, predict, synthesize, train
 from maury.commands.options import (
     FilesArgument,
     FormatOption,
@@ -87,6 +87,7 @@ def plot(
 
 
 app.command()(predict.predict)
+app.command()(synthesize.synthesize)
 app.command()(train.train)
 app.command()(bench.bench)
 

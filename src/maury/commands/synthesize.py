@@ -24,7 +24,7 @@ def synthesize(
     out: Annotated[Path, typer.Option(help="File to write, ending in .fits, .txt or .csv.")],
     mh: Annotated[float, typer.Option(help="Metallicity [M/H], dex: -1.5 to 0.5.")] = 0.0,
     vmic: Annotated[float, typer.Option(help="Microturbulence, km/s.")] = 1.0,
-    alpha: Annotated[float, typer.Option(help="[alpha/M], dex.")] = 0.0,
+    alpha: Annotated[float, typer.Option(help="Excess of alpha elements over M, dex.")] = 0.0,
     vsini: Annotated[float, typer.Option(help="Projected rotation, km/s.")] = 0.0,
     vmac: Annotated[float, typer.Option(help="Radial-tangential macroturbulence, km/s.")] = 0.0,
     resolving_power: Annotated[

@@ -48,7 +48,7 @@ def _bracket(name: str, nodes: np.ndarray, value: float, unit: str) -> tuple[int
     if not nodes[0] <= value <= nodes[-1]:
         raise SynthesisError(
             f"{name} = {value:g}{unit} is outside the atmosphere grid; "
-            f"allowed is {nodes[0]:g} to {nodes[-1]:g}{unit}"
+            f"allowed is {nodes[0]:g} to {nodes[-1]:g}{unit}."
         )
     i = int(np.clip(np.searchsorted(nodes, value, side="right") - 1, 0, nodes.size - 2))
     return i, float((value - nodes[i]) / (nodes[i + 1] - nodes[i]))

@@ -84,7 +84,7 @@ def _number(name: str, quantity: float | u.Quantity, unit: str) -> float:
         return float(u.Quantity(quantity, unit).value)
     except (TypeError, ValueError):
         wanted = f"a number or a quantity in {unit}" if unit else "a number"
-        raise SynthesisError(f"{name} = {quantity} is not {wanted}") from None
+        raise SynthesisError(f"{name} = {quantity} is not {wanted}.") from None
 
 
 def _checked(
@@ -92,7 +92,7 @@ def _checked(
 ) -> float:
     value = _number(name, quantity, unit)
     if not lower <= value <= upper:
-        allowed = f"it must be {lower:g} to {upper:g} {unit}".rstrip()
+        allowed = f"it must be {lower:g} to {upper:g} {unit}".rstrip() + "."
         raise SynthesisError(f"{name} = {value:g} is not allowed; {allowed}")
     return value
 
@@ -102,23 +102,23 @@ def _wavelengths(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The wavelengths asked for, and the same in air."""
     if medium not in get_args(Medium):
-        raise SynthesisError(f"the medium must be 'air' or 'vacuum', not {medium!r}")
+        raise SynthesisError(f"The medium must be 'air' or 'vacuum', not {medium!r}.")
     if wavelength is None:
         grid = 3785.0 + 0.01 * np.arange(312501, dtype=np.float64)
     else:
         try:
             grid = np.array(u.Quantity(wavelength, "Angstrom").value, dtype=np.float64)
         except (TypeError, ValueError):
-            raise SynthesisError("the wavelengths are not numbers or lengths") from None
+            raise SynthesisError("The wavelengths are not numbers or lengths.") from None
     if grid.ndim != 1 or grid.size < 2 or not np.all(np.isfinite(grid)):
-        raise SynthesisError("the wavelengths must be a list of at least two finite numbers")
+        raise SynthesisError("The wavelengths must be a list of at least two finite numbers.")
     if np.any(np.diff(grid) <= 0):
-        raise SynthesisError("the wavelengths must increase from each to the next")
+        raise SynthesisError("The wavelengths must increase from each to the next.")
     air = vacuum_to_air(grid) if medium == "vacuum" else grid
     if air[0] < COVERAGE[0] or air[-1] > COVERAGE[1]:
         raise SynthesisError(
-            f"wavelengths from {air[0]:.2f} to {air[-1]:.2f} A (air) cannot be synthesized; "
-            f"allowed are {COVERAGE[0]:g} to {COVERAGE[1]:g} A"
+            f"Wavelengths from {air[0]:.2f} to {air[-1]:.2f} A (air) cannot be synthesized; "
+            f"allowed are {COVERAGE[0]:g} to {COVERAGE[1]:g} A."
         )
     return grid, air
 
