@@ -50,10 +50,10 @@ def test_temperature_at_two_thirds_is_near_teff() -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ((3499, 4.5, 0.0), r"Teff = 3499 K is outside the .* grid; allowed is 3500 to 11500 K$"),
+        ((3499, 4.5, 0.0), r"Teff = 3499 K is outside the .* grid; allowed is 3500 to 11500 K\.$"),
         ((12000, 4.5, 0.0), "Teff = 12000 K"),
-        ((5777, 2.0, 0.0), r"log g = 2 is outside the atmosphere grid; allowed is 3.5 to 5$"),
-        ((5777, 4.5, 0.6), r"\[M/H\] = 0.6 dex is outside .* allowed is -1.5 to 0.5 dex"),
+        ((5777, 2.0, 0.0), r"log g = 2 is outside the atmosphere grid; allowed is 3.5 to 5\.$"),
+        ((5777, 4.5, 0.6), r"\[M/H\] = 0.6 dex is outside .* allowed is -1.5 to 0.5 dex\."),
         ((float("nan"), 4.5, 0.0), "Teff = nan"),
         ((5777, float("nan"), 0.0), "log g = nan"),
         ((5777, 4.5, float("nan")), r"\[M/H\] = nan"),

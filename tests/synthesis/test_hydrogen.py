@@ -52,16 +52,16 @@ def test_oscillator_strengths() -> None:
             assert 10**log_gf / 8 == pytest.approx(STRENGTHS[n], rel=0.005)
 
 
-@pytest.mark.parametrize("n", [6, 7])
+@pytest.mark.parametrize("n", [3, 4, 5, 6, 7])
 def test_a_line_holds_its_oscillator_strength(n: int) -> None:
-    """The tables are read linearly in logarithms, which loses up to 4%."""
+    """The tables are read linearly in logarithms, which loses up to 6% at these densities."""
     table = load_table("hydrogen_lines")
     centre = float(table[f"wavelength_{n}"].max())
     wavelength = np.arange(centre - 55, centre + 55, 0.01)
-    thin = np.array([1e12, 1e13, 1e13])
-    opacity = opacity_of(wavelength, gas_of(1e10, thin))
+    dense = np.array([1e14, 1e14, 3e14])
+    opacity = opacity_of(wavelength, gas_of(1e10, dense))
     whole = np.trapezoid(opacity, wavelength, axis=0)
-    np.testing.assert_allclose(whole, absorbed(STRENGTHS[n], centre, 1e10), rtol=0.05)
+    np.testing.assert_allclose(whole, absorbed(STRENGTHS[n], centre, 1e10), rtol=0.06)
 
 
 @pytest.mark.parametrize("n", AIR)

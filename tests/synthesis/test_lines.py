@@ -17,31 +17,18 @@ def hjerting(a: float, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.array([voigt(a, float(x)) for x in v]), wofz(v + 1j * a).real
 
 
-@pytest.mark.parametrize(
-    ("dampings", "of_value", "of_peak"),
-    [
-        ((1e-4, 1e-3, 0.01, 0.05, 0.1), 0.006, 0.002),
-        ((0.15, 0.2), 0.014, 0.008),
-        ((0.21, 0.3, 0.5), 0.034, 0.005),
-        # Hunger's polynomials lose the knee of the profile here; few lines are so damped where
-        # they form.
-        ((0.7, 1.0, 1.3, 1.5, 2.0, 2.5), 0.16, 0.10),
-        ((3.0, 10.0, 100.0), 0.003, 0.003),
-    ],
-)
-def test_voigt_function_is_near_the_exact_one(dampings, of_value, of_peak) -> None:
+@pytest.mark.parametrize("a", [1e-6, 1e-4, 1e-3, 0.01, 0.05, 0.2, 0.5, 1.0, 1.4, 3.0, 10.0, 100.0])
+def test_voigt_function_is_the_real_part_of_faddeevas(a: float) -> None:
     v = np.concatenate([np.linspace(0, 8, 161), np.geomspace(8, 1e4, 30)])
-    for a in dampings:
-        ours, exact = hjerting(a, v)
-        assert np.abs(ours / exact - 1).max() < of_value
-        assert np.abs(ours - exact).max() < of_peak * exact[0]
+    ours, exact = hjerting(a, v)
+    np.testing.assert_allclose(ours, exact, rtol=1e-4)
 
 
 @pytest.mark.parametrize("a", [0.001, 0.1, 0.5, 5.0])
 def test_voigt_function_holds_the_area_of_a_line(a: float) -> None:
     v = np.concatenate([np.linspace(0, 20, 4001), np.geomspace(20, 1e5, 400)[1:]])
     ours, _ = hjerting(a, v)
-    assert 2 * np.trapezoid(ours, v) == pytest.approx(np.sqrt(np.pi), rel=0.005)
+    assert 2 * np.trapezoid(ours, v) == pytest.approx(np.sqrt(np.pi), rel=5e-4)
 
 
 def gas_of(iron: float = 1e9, hydrogen: float = 1e16, electrons: float = 1e12) -> Gas:
