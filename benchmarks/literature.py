@@ -103,9 +103,10 @@ def stars_table(records: list[dict[str, Any]]) -> Table:
 def exposures_table(records: list[dict[str, Any]]) -> Table:
     """Largest and median deviations from the header, for each star."""
     table = Table(
-        title="Refined less header: median (largest) over exposures as the pipeline wrote them",
+        title="Refined less header, files as delivered: median (largest)",
         title_justify="left",
         box=box.SIMPLE_HEAD,
+        min_width=80,
     )
     for heading in ("star", "spectra", "RV [km/s]", "BERV [km/s]", "airmass"):
         table.add_column(heading.replace("[", r"\["), justify="right")

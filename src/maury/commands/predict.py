@@ -25,8 +25,8 @@ __all__ = ["predict", "prediction_table"]
 
 # From this many files on, several processes are worth the time that they take to start.
 MANY = 8
-# From this width on, file and flags have columns of their own.
-WIDE = 150
+# From this width on, object and flags have columns of their own.
+WIDE = 180
 PIPE_WIDTH = 200
 
 
@@ -120,6 +120,8 @@ def prediction_table(predictions: Sequence[Prediction], *, width: int = WIDE) ->
     wide = width >= WIDE
     table = Table(box=box.SIMPLE_HEAD, caption_justify="left", pad_edge=False)
     table.add_column("spectrum", overflow="fold")
+    if wide:
+        table.add_column("object", overflow="fold")
     for name in HARPS_LABELS.names:
         unit = LABELS[name].unit
         heading = Text(f"{headings[name]}\n[{unit}]" if unit else headings[name])
@@ -129,6 +131,7 @@ def prediction_table(predictions: Sequence[Prediction], *, width: int = WIDE) ->
     for prediction in shown:
         doubtful = "outside-grid" in prediction.flags
         first = Text(Path(prediction.file).name if unique else prediction.file)
+        target = Text(prediction.object or "-")
         flags = Text(", ".join(prediction.flags), style="red" if doubtful else "yellow")
         if not wide and prediction.flags:
             first = Text("\n").join([first, flags])
@@ -137,7 +140,8 @@ def prediction_table(predictions: Sequence[Prediction], *, width: int = WIDE) ->
             cell = prediction.show(name)
             style = "red" if name in prediction.at_edge else ""
             cells.append(Text(cell if wide else cell.replace(" ", "\n", 1), style=style))
-        table.add_row(first, *cells, *([flags] if wide else []), style="dim" if doubtful else "")
+        row = [first, target, *cells, flags] if wide else [first, *cells]
+        table.add_row(*row, style="dim" if doubtful else "")
     refined = [prediction.refined for prediction in shown]
     method = "network alone"
     if any(refined):
