@@ -87,11 +87,13 @@ def test_figures_are_written(run, files, tmp_path, monkeypatch):
         return Spectrum(wavelength, np.ones_like(wavelength), frame="rest")
 
     monkeypatch.setattr(figures, "synthesize", flat)
-    result = run("predict", files[0], "--plot", tmp_path / "plots")
-    assert result.exit_code == 0, result.stderr
-    (figure,) = (tmp_path / "plots").iterdir()
-    assert figure.name == "simulated_s1d_A.fits.png"
-    assert figure.read_bytes().startswith(b"\x89PNG")
+    for choice in ("--refine", "--no-refine"):
+        folder = tmp_path / choice
+        result = run("predict", files[0], choice, "--plot", folder)
+        assert result.exit_code == 0, result.stderr
+        (figure,) = folder.iterdir()
+        assert figure.name == "simulated_s1d_A.fits.png"
+        assert figure.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_folder_that_cannot_be_made_is_told_before_any_work(run, files, tmp_path):
