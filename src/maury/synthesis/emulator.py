@@ -24,6 +24,8 @@ FORMAT_VERSION = 1
 CARD_ENTRIES = ("start", "velocity_step", "names", "sha256")
 STANDARD = "emulator-fgk"  # the emulator that comes with the package
 
+CARD_ENTRIES = {"magic", "format_version", "start", "velocity_step", "names", "sha256"}
+
 # Components stored in 16 bits; the later ones are small enough for 8.
 WIDE_COMPONENTS = 16
 
@@ -195,7 +197,11 @@ class Emulator(torch.nn.Module):
             raise WeightsError(f"{card_path}: the card is not JSON ({error})") from None
         if not isinstance(card, dict):
             raise WeightsError(f"{card_path}: the card is not a JSON object")
-        found = (card.get("magic"), card.get("format_version"))
+        if not isinstance(card, dict) or not CARD_ENTRIES <= set(card):
+            raise WeightsError(
+                f"{card_path}: the card lacks entries; it must have {', '.join(sorted(CARD_ENTRIES))}"
+            )
+        found = (card["magic"], card["format_version"])
         if found != (MAGIC, FORMAT_VERSION):
             raise WeightsError(
                 f"{card_path}: the card says {found[0]} version {found[1]}; "
