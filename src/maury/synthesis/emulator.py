@@ -24,7 +24,7 @@ FORMAT_VERSION = 1
 CARD_ENTRIES = ("start", "velocity_step", "names", "sha256")
 STANDARD = "emulator-fgk"  # the emulator that comes with the package
 
-CARD_ENTRIES = {"magic", "format_version", "start", "velocity_step", "names", "sha256"}
+CARD_ENTRIES = {"start", "velocity_step", "names", "sha256"}
 
 # Components stored in 16 bits; the later ones are small enough for 8.
 WIDE_COMPONENTS = 16
@@ -197,11 +197,7 @@ class Emulator(torch.nn.Module):
             raise WeightsError(f"{card_path}: the card is not JSON ({error})") from None
         if not isinstance(card, dict):
             raise WeightsError(f"{card_path}: the card is not a JSON object")
-        if not isinstance(card, dict) or not CARD_ENTRIES <= set(card):
-            raise WeightsError(
-                f"{card_path}: the card lacks entries; it must have {', '.join(sorted(CARD_ENTRIES))}"
-            )
-        found = (card["magic"], card["format_version"])
+        found = (card.get("magic"), card.get("format_version"))
         if found != (MAGIC, FORMAT_VERSION):
             raise WeightsError(
                 f"{card_path}: the card says {found[0]} version {found[1]}; "
@@ -210,6 +206,9 @@ class Emulator(torch.nn.Module):
         missing = [key for key in CARD_ENTRIES if key not in card]
         if missing:
             raise WeightsError(f"{card_path}: the card lacks {', '.join(missing)}")
+        missing = CARD_ENTRIES - set(card)
+        if missing:
+            raise WeightsError(f"{card_path}: the card lacks {', '.join(sorted(missing))}")
         if hashlib.sha256(weights.read_bytes()).hexdigest() != card["sha256"]:
             raise WeightsError(f"{weights}: the file is damaged: its SHA-256 is not the card's")
         try:
