@@ -21,9 +21,9 @@ from rich.table import Table
 from maury.commands.predict import PIPE_WIDTH, prediction_table
 from maury.errors import MauryError
 from maury.inference.batch import Job, predict_files
+from maury.inference.doubts import STELLAR
 from maury.inference.example import ExampleStar, write_example
 from maury.inference.prediction import Prediction
-from maury.inference.predictor import STELLAR
 
 __all__ = ["find_spectra", "main", "run"]
 

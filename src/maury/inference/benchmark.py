@@ -16,9 +16,10 @@ from scipy.optimize import least_squares
 from threadpoolctl import threadpool_limits
 
 from maury.errors import MauryError
+from maury.inference.doubts import STELLAR
 from maury.inference.fit import CAUCHY, MACROTURBULENCE, Fitter
 from maury.inference.prediction import Prediction
-from maury.inference.predictor import STELLAR, Predictor
+from maury.inference.predictor import Predictor
 from maury.readers import read
 from maury.spectrum import Spectrum, doppler_factor
 from maury.wavelength import SPEED_OF_LIGHT

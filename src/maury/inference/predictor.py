@@ -12,9 +12,16 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Table
-from scipy.ndimage import uniform_filter1d
 
 from maury.errors import GridError, MauryError, SpectrumError, WeightsError
+from maury.inference.doubts import (
+    LARGEST_AIRMASS,
+    POOR_FIT,
+    STELLAR,
+    disagree,
+    doubts_of_fit,
+    doubts_of_pixels,
+)
 from maury.inference.fit import Fit, Fitter
 from maury.inference.network import NetworkEstimate, NetworkEstimator
 from maury.inference.prediction import FLAGS, Estimate, Prediction, to_table
@@ -25,7 +32,7 @@ from maury.spectrum import Spectrum, doppler_factor
 from maury.synthesis.emulator import Emulator
 from maury.wavelength import SPEED_OF_LIGHT
 
-__all__ = ["POOR_FIT", "RESOLVING_POWERS", "STANDARD_NETWORK", "Predictor", "load", "sentence"]
+__all__ = ["RESOLVING_POWERS", "STANDARD_NETWORK", "Predictor", "load", "sentence"]
 
 STANDARD_NETWORK = "harps-small"
 """The network that comes with the package and is used where none is named."""
@@ -36,16 +43,6 @@ RESOLVING_POWERS = {"HARPS": 115_000.0, "HARPN": 115_000.0, "ESPRESSO": 140_000.
 Mayor et al. 2003 (The Messenger 114, 20), Cosentino et al. 2012 (SPIE 8446), Pepe et al. 2021
 (A&A 645, A96).
 """
-
-POOR_FIT = 0.035
-"""Residual (of the continuum) above which a fit is poor: the Sun's is 0.013, an M dwarf's 0.055."""
-
-LOW_SNR = 20.0
-PARTIAL = 0.8
-LARGEST_AIRMASS = 3.99  # the fit of telluric lines goes up to 4
-LEAST_LIKENESS = 0.3  # correlation of observed and computed lines; noise has 0.05
-DISAGREEMENT = 5.0  # standard deviations between network and fit
-STELLAR = ("teff", "logg", "mh")
 
 
 class Predictor:
@@ -163,7 +160,7 @@ class Predictor:
             prediction = replace(prediction, labels=by_network)
         if not prediction.refined:
             assert network is not None
-            flags |= _doubts(network.coverage, spectrum.meta.snr)
+            flags |= doubts_of_pixels(network.coverage, spectrum.meta.snr)
             prediction = replace(prediction, at_edge=self._beyond_training(network))
             if prediction.at_edge:
                 flags.add("outside-grid")
@@ -200,18 +197,12 @@ class Predictor:
             if telluric is None and name in prediction.network:
                 labels[name] = prediction.network[name]
         at_edge = tuple(name for name in fit.at_edge if name in STELLAR)
-        if at_edge:
-            flags.add("outside-grid")
         if telluric is not None and telluric.airmass > LARGEST_AIRMASS:
             at_edge += ("airmass",)
-            flags.add("airmass-at-edge")
-        flags |= _doubts(fit.coverage, fit.snr)
+        flags |= doubts_of_fit(spectrum, fitter, fit) | doubts_of_pixels(fit.coverage, fit.snr)
         checks = {
-            "no-lines": _likeness(fitter, spectrum, fit) < LEAST_LIKENESS,
-            "poor-fit": fit.residual > POOR_FIT,
-            "not-converged": not fit.converged,
-            "vmic-at-edge": "vmic" in fit.at_edge,
-            "network-disagrees": _disagree(labels, prediction.network),
+            "airmass-at-edge": "airmass" in at_edge,
+            "network-disagrees": disagree(labels, prediction.network),
             "no-tellurics": telluric is None,
             "resolution-assumed": assumed,
         }
@@ -321,20 +312,6 @@ def _attempt(fitter: Fitter, spectrum: Spectrum, start: dict[str, float] | None)
     return fit if np.isfinite([*fit.values.values(), *fit.errors.values()]).all() else None
 
 
-def _likeness(fitter: Fitter, spectrum: Spectrum, fit: Fit) -> float:
-    """Correlation of observed and computed lines, both relative to their surroundings."""
-    flux, _, usable = fitter.prepare(spectrum)
-    good = usable & fitter.clear
-    rows = []
-    for values in (flux, fit.model):
-        kept = np.where(good, np.clip(values, 0.0, 3.0), 0.0)
-        level = uniform_filter1d(kept, 301) / np.maximum(uniform_filter1d(good * 1.0, 301), 0.1)
-        rows.append((kept - level)[good])
-    if min(row.std() for row in rows) < 1e-9:
-        return 0.0
-    return float(np.corrcoef(rows)[0, 1])
-
-
 def _trained_ranges(estimator: NetworkEstimator) -> dict[str, tuple[float, float]]:
     """The ranges that the network's recipe drew its labels from."""
     simulation: Any = estimator.card.training.get("recipe", {}).get("simulation", {})
@@ -386,19 +363,3 @@ def _in_barycentric_frame(labels: dict[str, Estimate], spectrum: Spectrum) -> di
             velocity = SPEED_OF_LIGHT * (factor**2 - 1) / (factor**2 + 1)
             labels["rv"] = Estimate.of("rv", velocity, rv.sigma)
     return labels
-
-
-def _doubts(coverage: float, snr: float | None) -> set[str]:
-    flags = {"partial-coverage"} if coverage < PARTIAL else set()
-    if snr is not None and snr < LOW_SNR:
-        flags.add("low-snr")
-    return flags
-
-
-def _disagree(labels: Mapping[str, Estimate], network: Mapping[str, Estimate]) -> bool:
-    return any(
-        abs(labels[name].value - network[name].value)
-        > DISAGREEMENT * math.hypot(labels[name].sigma, network[name].sigma)
-        for name in STELLAR
-        if name in network
-    )
