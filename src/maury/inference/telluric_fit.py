@@ -10,6 +10,8 @@ from scipy.optimize import least_squares
 from maury.inference.fit import Fit, Fitter
 from maury.instrument.telluric import Telluric
 from maury.spectrum import Spectrum
+from maury.synthesis.broadening import gaussian_width
+from maury.synthesis.constants import LIGHT_KMS
 
 __all__ = ["TelluricFit", "fit_tellurics"]
 
@@ -17,6 +19,7 @@ __all__ = ["TelluricFit", "fit_tellurics"]
 BANDS = ((5880.0, 5990.0), (6274.0, 6330.0), (6465.0, 6600.0), (6864.0, 6921.0))
 CHUNK = 25.0  # Angstrom over which the continuum is a straight line
 SEARCH = 35.0  # km/s; the Earth's orbit and rotation allow 30.8
+SEARCH_MARGIN = SEARCH + 5.0
 MIN_PIXELS = 800
 MIN_CORRELATION = 0.25
 CAUCHY_SCALE = 0.02  # of the residual relative to the continuum
@@ -45,6 +48,38 @@ class TelluricFit:
     pwv: float
     pwv_error: float
     correlation: float
+
+
+class _Band:
+    """Transmission in one band at the instrument's resolution, quick to shift.
+
+    What is smoothed last is kept: a search in BERV alone need not smooth again.
+    """
+
+    def __init__(
+        self, low: float, high: float, wavelength: np.ndarray, resolving_power: float
+    ) -> None:
+        telluric = Telluric.load()
+        self.pixels = wavelength[(wavelength > low) & (wavelength < high)]
+        sigma = gaussian_width(resolving_power) / telluric.velocity_step
+        reach = int(np.ceil(5 * sigma))
+        margin = low * SEARCH_MARGIN / LIGHT_KMS
+        first, last = np.searchsorted(telluric.wavelength, (low - margin, high + margin))
+        part = slice(max(first - reach, 0), last + reach)
+        self.oxygen, self.water = telluric.oxygen[part], telluric.water[part]
+        kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+        self.kernel = kernel / kernel.sum()
+        inner = telluric.wavelength[part]
+        self.fine = inner[reach : inner.size - reach]
+        self.state: tuple[float, float] | None = None
+        self.smooth = np.empty(0)
+
+    def __call__(self, berv: float, airmass: float, pwv: float) -> np.ndarray:
+        if self.state != (airmass, pwv):
+            sharp = np.exp(-airmass * (self.oxygen + pwv * self.water))
+            self.smooth = np.convolve(sharp, self.kernel, mode="valid")
+            self.state = (airmass, pwv)
+        return np.interp(self.pixels / (1 + berv / LIGHT_KMS), self.fine, self.smooth)
 
 
 def _straight(wavelength: np.ndarray, ratio: np.ndarray, model: np.ndarray) -> np.ndarray:
@@ -90,23 +125,17 @@ def fit_tellurics(spectrum: Spectrum, fit: Fit, fitter: Fitter) -> TelluricFit |
     good = inside & usable & (fit.model > 0.05)
     if good.sum() < MIN_PIXELS:
         return None
-    telluric = Telluric.load()
+    bands = [_Band(*band, wavelength[good], fitter.resolving_power) for band in BANDS]
 
     def transmission(berv: float, airmass: float, pwv: float) -> np.ndarray:
-        return telluric.transmission(
-            wavelength[good] / (1 + berv / 299792.458),
-            airmass=airmass,
-            pwv=pwv,
-            resolving_power=fitter.resolving_power,
-        )
+        return np.concatenate([band(berv, airmass, pwv) for band in bands])
 
     ratio = np.clip(flux[good] / fit.model[good], 0.0, 2.0)
     flat = ratio / _straight(wavelength[good], ratio, np.ones(ratio.size))
     centred = np.clip(flat - 1, -0.6, 0.2)
 
-    def correlation(berv: float) -> float:
-        model = transmission(berv, 1.4, 3.0) - 1
-        return float(np.corrcoef(centred, model)[0, 1])
+    def correlation(berv: float, airmass: float = 1.4, pwv: float = 3.0) -> float:
+        return float(np.corrcoef(centred, transmission(berv, airmass, pwv))[0, 1])
 
     trials = np.arange(-SEARCH, SEARCH + 0.5, 1.0)
     scores = [correlation(v) for v in trials]
@@ -135,5 +164,5 @@ def fit_tellurics(spectrum: Spectrum, fit: Fit, fitter: Fitter) -> TelluricFit |
         airmass_error=float(error[1]),
         pwv=float(np.exp(log_pwv)),
         pwv_error=float(np.exp(log_pwv) * error[2]),
-        correlation=float(np.corrcoef(centred, transmission(berv, airmass, np.exp(log_pwv)))[0, 1]),
+        correlation=correlation(berv, airmass, np.exp(log_pwv)),
     )

@@ -20,6 +20,8 @@ from maury.synthesis.linelist import LineList
 __all__ = ["line_opacity", "vdw_perturbers", "voigt"]
 
 CLASSICAL = 0.0265400854  # pi e^2 / (m_e c), cm2 Hz
+# Kernels are cached on disk, which takes 8 s off every new process; numba sees changes of this file
+# alone, so a cached kernel must call nothing from another.
 BLOCK = 2048  # pixels that one thread fills at a time
 WIDEST = 60.0  # Angstrom from a line's centre at which its wings end
 
@@ -62,7 +64,7 @@ def _layer(
     return area / (doppler * 1.772453850905516), doppler, half_width
 
 
-@njit(parallel=True, fastmath=True, error_model="numpy")
+@njit(parallel=True, fastmath=True, error_model="numpy", cache=True)
 def _reach(
     lines, index, per_state, t, ne, nh, xi2, continuum, continuum_start, continuum_step, cutoff
 ):
@@ -88,7 +90,7 @@ def _reach(
     return reach
 
 
-@njit(parallel=True, fastmath=True, error_model="numpy")
+@njit(parallel=True, fastmath=True, error_model="numpy", cache=True)
 def _fill(opacity, grid, lines, index, reach, first, last, per_state, t, ne, nh, xi2):
     """Add every line to ``opacity`` (pixel, layer); a block of pixels belongs to one thread."""
     wavelength, strength, excitation, thermal, rad, stark, vdw, exponent = lines

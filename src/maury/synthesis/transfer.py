@@ -15,7 +15,7 @@ MU = (_NODES + 1) / 2
 WEIGHT = _WEIGHTS / 2
 
 
-@njit(parallel=True, fastmath=True, error_model="numpy")
+@njit(parallel=True, fastmath=True, error_model="numpy", cache=True)
 def _solve(opacity, coarse, start, step, wavelength, rhox, density, temperature, mu, weight, flux):
     layers = rhox.size
     for i in prange(wavelength.size):
