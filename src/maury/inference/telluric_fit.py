@@ -84,19 +84,27 @@ class _Band:
 
 def _straight(wavelength: np.ndarray, ratio: np.ndarray, model: np.ndarray) -> np.ndarray:
     """Model times the straight lines, one a chunk, that bring it to the ratio."""
-    result = np.empty_like(model)
     chunk = (wavelength // CHUNK).astype(int)
-    for number in np.unique(chunk):
-        mine = chunk == number
-        x = wavelength[mine] - wavelength[mine].mean()
-        columns = np.stack([model[mine], model[mine] * x], axis=1)
-        weight = np.ones(mine.sum())
-        for _ in range(3):
-            # Stellar lines that the model lacks must not pull the continuum down.
-            solution = np.linalg.lstsq(columns * weight[:, None], ratio[mine] * weight, rcond=None)
-            fitted = columns @ solution[0]
-            weight = 1 / np.sqrt(1 + ((ratio[mine] - fitted) / CAUCHY_SCALE) ** 2)
-        result[mine] = fitted
+    starts = np.flatnonzero(np.diff(chunk, prepend=-1))
+    runs = np.diff(np.append(starts, wavelength.size))
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.add.reduceat(values, starts)
+
+    x = (wavelength - np.repeat(total(wavelength) / runs, runs)) / CHUNK
+    weight, result = np.ones(ratio.size), model
+    for _ in range(3):
+        # Normal equations of a level and a slope; a little ridge for chunks without a signal.
+        weighted = weight * model
+        a, b = total(weighted * model), total(weighted * model * x)
+        c = total(weighted * model * x * x)
+        u, v = total(weighted * ratio), total(weighted * ratio * x)
+        c = c + 1e-9 * (a + c) + 1e-30
+        determinant = a * c - b * b + 1e-30
+        level, slope = (c * u - b * v) / determinant, (a * v - b * u) / determinant
+        result = model * (np.repeat(level, runs) + np.repeat(slope, runs) * x)
+        # Stellar lines that the model lacks must not pull the continuum down.
+        weight = 1 / (1 + ((ratio - result) / CAUCHY_SCALE) ** 2)
     return result
 
 
