@@ -8,6 +8,7 @@ import pytest
 from astropy import units as u
 
 from maury.errors import GridError, MauryError, SpectrumError, WeightsError
+from maury.inference.doubts import likeness
 from maury.inference.fit import SOLAR_LINE_SHIFT
 from maury.inference.prediction import FLAGS, Estimate, Prediction, to_table
 from maury.inference.predictor import Predictor, load
@@ -99,6 +100,18 @@ def test_what_is_no_star_is_flagged_or_refused(predictor, exposure):
     flat = replace(exposure, flux=np.ones(len(exposure)), uncertainty=None)
     with pytest.raises(SpectrumError, match="so unlike a star"):
         predictor.examine(flat)
+    with pytest.raises(SpectrumError, match=r"median flux of -.* the flux of a star is positive"):
+        predictor.examine(replace(exposure, flux=-exposure.flux))
+
+
+def test_where_few_pixels_count_no_likeness_arises(predictor, exposure):
+    fitter, _ = predictor.fitter(exposure)
+    fit = fitter.fit(exposure)
+    pixels = np.arange(len(exposure))
+    # Wide gaps with a good pixel here and there must not look like lines.
+    mask = exposure.mask | ((pixels // 9000 % 2 == 1) & (pixels % 300 > 6))
+    flat = replace(exposure, flux=1 + 1e-4 * np.sin(pixels), mask=mask, uncertainty=None)
+    assert abs(likeness(flat, fitter, fit)) < 0.1
 
 
 def test_noise_is_flagged(predictor, expose):

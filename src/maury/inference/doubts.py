@@ -67,10 +67,11 @@ def likeness(spectrum: Spectrum, fitter: Fitter, fit: Fit) -> float:
     """Correlation of observed and computed lines, each relative to 300 km/s around."""
     flux, _, usable = fitter.prepare(spectrum)
     good = usable & fitter.clear
+    share = uniform_filter1d(good * 1.0, 301)
     rows = []
     for values in (flux, fit.model):
         kept = np.where(good, np.clip(values, 0.0, 3.0), 0.0)
-        level = uniform_filter1d(kept, 301) / np.maximum(uniform_filter1d(good * 1.0, 301), 0.1)
+        level = uniform_filter1d(kept, 301) / np.maximum(share, 1 / 301)
         rows.append((kept - level)[good])
     if min(row.std() for row in rows) < 1e-9:
         return 0.0

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from maury.errors import GridError
+from maury.errors import GridError, SpectrumError
 from maury.inference.weights import Card, load_network
 from maury.models.network import Network
 from maury.spectrum import Spectrum, resample
@@ -83,7 +83,7 @@ class NetworkEstimator:
         GridError
             If a spectrum covers less than half of the grid.
         SpectrumError
-            If a spectrum has no good pixel.
+            If a spectrum has no good pixel, or its median flux is not positive.
         """
         estimates = []
         for first in range(0, len(spectra), batch_size):
@@ -105,7 +105,7 @@ class NetworkEstimator:
         GridError
             If the spectrum covers less than half of the grid.
         SpectrumError
-            If the spectrum has no good pixel.
+            If the spectrum has no good pixel, or its median flux is not positive.
         """
         grid = self.network.grid
         resampled = resample(spectrum, grid)
@@ -119,7 +119,12 @@ class NetworkEstimator:
                 "is needed."
             )
         # Raw counts and fluxes of 1e-15 erg/s/cm2 alike must survive float32.
-        scale = np.median(np.abs(resampled.flux[valid])) or 1.0
+        scale = float(np.median(resampled.flux[valid]))
+        if scale <= 0:
+            raise SpectrumError(
+                f"{spectrum.meta.path or 'A spectrum'} has a median flux of {scale:.3g} at "
+                f"{grid.start:.0f}-{grid.stop:.0f} A, but the flux of a star is positive."
+            )
         return (resampled.flux / scale).astype(np.float32), valid
 
     def _coverage(self, valid: NDArray[np.bool_]) -> float:
