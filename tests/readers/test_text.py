@@ -76,6 +76,12 @@ def test_facts_that_are_none(tmp_path, comment, message):
         maury.read(write(tmp_path / "star.txt", comment, *lines(" ")))
 
 
+def test_a_fact_that_is_not_finite_is_not_known(tmp_path):
+    path = write(tmp_path / "star.txt", "# berv: nan", "# snr: inf", "# rv: -2.2", *lines(" "))
+    meta = maury.read(path).meta
+    assert (meta.berv, meta.snr, meta.rv) == (None, None, -2.2)
+
+
 def test_a_million_rows_with_one_bad_line_are_refused_quickly_and_by_number(tmp_path):
     wavelength = 4000 + 0.003 * np.arange(1_000_000)
     rows = [f"{w:.3f},1.0000" for w in wavelength]

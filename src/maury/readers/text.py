@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TypeVar
 
@@ -138,6 +139,8 @@ def _observation(source: Source, facts: dict[str, str]) -> Observation:
             if not _is_number(facts[key]):
                 raise ReadError(f"{source.path} says {key} {facts[key]!r}, which is not a number.")
             numbers[key] = float(facts[key])
+    # As in FITS headers, a number that is not finite says that the fact is not known.
+    numbers = {key: number for key, number in numbers.items() if math.isfinite(number)}
     time = None
     if "time" in facts:
         try:
