@@ -19,12 +19,22 @@ PLOT_SUFFIXES = (".png", ".pdf", ".svg")
 
 
 def synthesize(
-    teff: Annotated[float, typer.Option(help="Effective temperature, K: 3500 to 11500.")],
-    logg: Annotated[float, typer.Option(help="log10 of gravity in cm s-2: 3.5 to 5.")],
     out: Annotated[Path, typer.Option(help="File to write, ending in .fits, .txt or .csv.")],
-    mh: Annotated[float, typer.Option(help="Metallicity [M/H], dex: -1.5 to 0.5.")] = 0.0,
+    teff: Annotated[
+        float | None, typer.Option(help="Effective temperature, K: 3500 to 11500.")
+    ] = None,
+    logg: Annotated[
+        float | None, typer.Option(help="log10 of gravity in cm s-2: 3.5 to 5.")
+    ] = None,
+    mh: Annotated[
+        float | None,
+        typer.Option(help="Metallicity [M/H], dex: -1.5 to 0.5. [default: 0 or the model's]"),
+    ] = None,
     vmic: Annotated[float, typer.Option(help="Microturbulence, km/s.")] = 1.0,
-    alpha: Annotated[float, typer.Option(help="Excess of alpha elements over M, dex.")] = 0.0,
+    alpha: Annotated[
+        float | None,
+        typer.Option(help="Excess of alpha elements over M, dex. [default: 0 or the model's]"),
+    ] = None,
     vsini: Annotated[float, typer.Option(help="Projected rotation, km/s.")] = 0.0,
     vmac: Annotated[float, typer.Option(help="Radial-tangential macroturbulence, km/s.")] = 0.0,
     resolving_power: Annotated[
@@ -37,6 +47,10 @@ def synthesize(
         MediumChoice, typer.Option(help="Medium of the wavelengths.")
     ] = MediumChoice.air,
     normalized: Annotated[bool, typer.Option(help="Divide by the continuum.")] = False,
+    atmosphere: Annotated[
+        Path | None,
+        typer.Option(help="Model atmosphere to use, an ATLAS or MARCS file; gives --teff, --logg."),
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Figure to write, ending in .png, .pdf or .svg.")
     ] = None,
@@ -53,9 +67,15 @@ def synthesize(
         check_target(plot, PLOT_SUFFIXES)
     from rich.console import Console
 
+    from maury.synthesis.atmosphere_files import read_atmosphere
     from maury.synthesis.synthesize import synthesize as compute
 
+    model = None if atmosphere is None else read_atmosphere(atmosphere)
     broadening = {"vsini": vsini, "vmac": vmac, "resolving_power": resolving_power}
+    if model is not None:
+        teff, logg = (model.teff if teff is None else teff), (model.logg if logg is None else logg)
+    mh = (0.0 if model is None else model.mh) if mh is None else mh
+    alpha = (0.0 if model is None else model.alpha) if alpha is None else alpha
     star = {"teff": teff, "logg": logg, "mh": mh, "vmic": vmic, "alpha": alpha}
     with Console(stderr=True).status(f"Computing {wavelength.size:,} pixels ..."):
         spectrum = compute(
@@ -64,9 +84,11 @@ def synthesize(
             wavelength=wavelength,
             medium=medium.value,
             normalized=normalized,
+            atmosphere=model,
         )
-    facts = {**star, **broadening}
+    facts: dict[str, float | str | None] = {**star, **broadening}
     facts["respower"] = facts.pop("resolving_power")
+    facts["model"] = None if atmosphere is None else atmosphere.name
     write(spectrum, out, {**facts, "origin": "maury synthesize"})
     typer.echo(
         f"Wrote {out}: {len(spectrum):,} pixels, {wavelength[0]:.2f}-{wavelength[-1]:.2f} A in "

@@ -26,7 +26,11 @@ class Atmosphere:
     electron_density
         Electrons per cm3 as the model has them; the synthesis solves for its own.
     teff, logg, mh
-        What the model was interpolated to: K, log10 of cm s-2, dex.
+        What the model was interpolated to or computed for: K, log10 of cm s-2, dex.
+    alpha
+        [alpha/M] of the model, dex.
+    vmic
+        Microturbulence that the model's own opacity has, km/s, where that is known.
     """
 
     rhox: np.ndarray
@@ -36,6 +40,8 @@ class Atmosphere:
     teff: float
     logg: float
     mh: float
+    alpha: float = 0.0
+    vmic: float | None = None
 
 
 @cache

@@ -130,13 +130,43 @@ def _sampling(air: NDArray[np.float64], margin: float) -> NDArray[np.float64]:
     return np.exp(np.linspace(first, last, int((last - first) * LIGHT_KMS / RESOLVING_STEP) + 8))
 
 
+def _star(
+    atmosphere: Atmosphere | None,
+    teff: float | u.Quantity | None,
+    logg: float | None,
+    mh: float | None,
+    alpha: float | None,
+) -> tuple[Atmosphere, float, float]:
+    """The model atmosphere, [alpha/M] and [M/H] of the abundances."""
+    if atmosphere is None:
+        if teff is None or logg is None:
+            missing = "teff" if teff is None else "logg"
+            raise SynthesisError(f"{missing} is missing: give it, or a model atmosphere.")
+        temperature, gravity = _number("teff", teff, "K"), _number("logg", logg, "")
+        metallicity = 0.0 if mh is None else _number("mh", mh, "")
+        enhancement = 0.0 if alpha is None else _checked("alpha", alpha, "", -1.0, 1.0)
+        return atlas9(temperature, gravity, metallicity), enhancement, metallicity
+    for name, given, unit, own, tolerance in (
+        ("teff", teff, "K", atmosphere.teff, 1.0),
+        ("logg", logg, "", atmosphere.logg, 0.01),
+    ):
+        if given is not None and not abs(_number(name, given, unit) - own) <= tolerance:
+            raise SynthesisError(
+                f"{name} = {given} contradicts the model atmosphere's {own:g}; leave it out or "
+                f"give that, since a model atmosphere is taken as it is."
+            )
+    metallicity = _checked("mh", atmosphere.mh if mh is None else mh, "", -6.0, 2.0)
+    enhancement = _checked("alpha", atmosphere.alpha if alpha is None else alpha, "", -1.0, 1.0)
+    return atmosphere, enhancement, metallicity
+
+
 def synthesize(
     *,
-    teff: float | u.Quantity,
-    logg: float,
-    mh: float = 0.0,
+    teff: float | u.Quantity | None = None,
+    logg: float | None = None,
+    mh: float | None = None,
     vmic: float | u.Quantity = 1.0,
-    alpha: float = 0.0,
+    alpha: float | None = None,
     vsini: float | u.Quantity = 0.0,
     vmac: float | u.Quantity = 0.0,
     resolving_power: float | None = None,
@@ -144,21 +174,24 @@ def synthesize(
     medium: Medium = "air",
     normalized: bool = False,
     lines: LineList | None = None,
+    atmosphere: Atmosphere | None = None,
 ) -> Spectrum:
     """Compute a star's spectrum: 1D, LTE, plane-parallel.
 
     Parameters
     ----------
     teff
-        Effective temperature, K, 3500-11500.
+        Effective temperature, K, 3500-11500; may be left out with an ``atmosphere``.
     logg
-        log10 of the surface gravity in cm s-2, 3.5-5.0.
+        log10 of the surface gravity in cm s-2, 3.5-5.0; may be left out with an ``atmosphere``.
     mh
-        [M/H], dex, -1.5 to 0.5, on the scale of Asplund et al. 2009.
+        [M/H], dex, -1.5 to 0.5, on the scale of Asplund et al. 2009; where it is left out that of
+        the ``atmosphere``, or 0.
     vmic
         Microturbulence, km/s.
     alpha
-        [alpha/M], dex, -1 to 1; changes the abundances, not the model's structure.
+        [alpha/M], dex, -1 to 1; changes the abundances, not the model's structure; where it is
+        left out that of the ``atmosphere``, or 0.
     vsini, vmac
         Projected rotation and radial-tangential macroturbulence, km/s.
     resolving_power
@@ -172,6 +205,10 @@ def synthesize(
         Divide by the continuum.
     lines
         A line list; the embedded one, calibrated on the Sun, where it is left out.
+    atmosphere
+        A model atmosphere, see `maury.synthesis.atmosphere_files.read_atmosphere`; interpolated
+        in the ATLAS9 grid where it is left out. Its structure is taken as it is: ``teff`` and
+        ``logg`` cannot contradict it, ``mh`` and ``alpha`` change the abundances alone.
 
     Returns
     -------
@@ -182,7 +219,8 @@ def synthesize(
     Raises
     ------
     SynthesisError
-        If a parameter or a wavelength is outside what the tables cover.
+        If a parameter or a wavelength is outside what the tables cover, or ``teff`` or ``logg`` is
+        missing or contradicts the ``atmosphere``.
 
     Examples
     --------
@@ -193,9 +231,7 @@ def synthesize(
     '6562.8 A'
     """
     grid, air = _wavelengths(wavelength, medium)
-    temperature = _number("teff", teff, "K")
-    gravity, metallicity = _number("logg", logg, ""), _number("mh", mh, "")
-    enhancement = _checked("alpha", alpha, "", -1.0, 1.0)
+    model, enhancement, metallicity = _star(atmosphere, teff, logg, mh, alpha)
     turbulence = _checked("vmic", vmic, "km/s", 0, 10)
     rotation = _checked("vsini", vsini, "km/s", 0, 300)
     macroturbulence = _checked("vmac", vmac, "km/s", 0, 100)
@@ -207,7 +243,7 @@ def synthesize(
     sampling = air if margin == 0 else _sampling(air, margin)
     flux, continuum = surface_flux(
         sampling,
-        atlas9(temperature, gravity, metallicity),
+        model,
         abundances(metallicity, enhancement),
         standard_lines() if lines is None else lines,
         turbulence,
@@ -223,7 +259,9 @@ def synthesize(
         )
         relative = CubicSpline(sampling, broadened)(air)
         continuum = np.interp(air, sampling, continuum)
-    name = f"Teff {temperature:g} K, log g {gravity:g}, [M/H] {metallicity:g}, vmic {turbulence:g}"
+    name = (
+        f"Teff {model.teff:g} K, log g {model.logg:g}, [M/H] {metallicity:g}, vmic {turbulence:g}"
+    )
     return Spectrum(
         wavelength=grid,
         flux=relative if normalized else relative * continuum,
