@@ -9,13 +9,17 @@ from typing import Annotated
 
 import typer
 
+from maury.benchmark import Benchmark
 from maury.commands.options import FormatOption
 from maury.console import Column, Format, print_facts, print_records
 from maury.errors import MauryError
 
 __all__ = ["BENCHMARKS", "bench"]
 
-BENCHMARKS = {"predict": "spectra a second and core from file to table"}
+BENCHMARKS = {
+    "predict": "spectra a second and core from file to table",
+    "synthesis": "spectra from physics a second and core, from an opacity table (330 MB, kept)",
+}
 
 
 def bench(
@@ -31,14 +35,7 @@ def bench(
     """Measure speed; both sides run in one process, turn about."""
     if name not in BENCHMARKS:
         raise MauryError(f"No benchmark is called {name!r}; there is {', '.join(BENCHMARKS)}.")
-    from maury.inference.benchmark import bench_predict
-    from maury.inference.example import write_example
-    from maury.inference.predictor import load
-
-    predictor = load()
-    with tempfile.TemporaryDirectory() as folder:
-        paths = files or [str(write_example(Path(folder)))]
-        record = bench_predict(predictor, paths, repeats=repeats).to_dict()
+    record = _MEASURES[name](files, repeats).to_dict()
     if json or format is Format.JSON:
         typer.echo(dumps(record, indent=2, ensure_ascii=False, allow_nan=False))
         return
@@ -49,3 +46,27 @@ def bench(
     else:
         columns = [Column(key, key.replace("_ms", " [ms]")) for key in record]
         print_facts(record, columns)
+
+
+def _predict(files: list[str] | None, repeats: int) -> Benchmark:
+    from maury.inference.benchmark import bench_predict
+    from maury.inference.example import write_example
+    from maury.inference.predictor import load
+
+    predictor = load()
+    with tempfile.TemporaryDirectory() as folder:
+        paths = files or [str(write_example(Path(folder)))]
+        return bench_predict(predictor, paths, repeats=repeats)
+
+
+def _synthesis(files: list[str] | None, repeats: int) -> Benchmark:
+    from maury.synthesis.benchmark import bench_synthesis
+
+    if files:
+        raise MauryError(
+            f"The benchmark of the synthesis takes no files, but {files[0]} was given."
+        )
+    return bench_synthesis(repeats=repeats)
+
+
+_MEASURES = {"predict": _predict, "synthesis": _synthesis}

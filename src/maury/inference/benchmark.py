@@ -5,9 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from threadpoolctl import threadpool_limits
 
+from maury.benchmark import Benchmark
 from maury.errors import MauryError
 from maury.inference.doubts import STELLAR
 from maury.inference.fit import CAUCHY, MACROTURBULENCE, Fitter
@@ -24,45 +23,7 @@ from maury.readers import read
 from maury.spectrum import Spectrum, doppler_factor
 from maury.wavelength import SPEED_OF_LIGHT
 
-__all__ = ["Benchmark", "bench_predict", "reference_fit"]
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """Two rates, measured in one process, turn about.
-
-    Parameters
-    ----------
-    name : str
-        What was measured.
-    ours, reference : float
-        In `unit`.
-    unit : str
-        Of both.
-    conditions : str
-        On what, how, and what the reference is.
-    breakdown : dict of float
-        Milliseconds of each of our steps for one spectrum.
-    """
-
-    name: str
-    ours: float
-    reference: float
-    unit: str
-    conditions: str
-    breakdown: dict[str, float]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The entries that `maury bench NAME --json` prints."""
-        return {
-            "name": self.name,
-            "ours": float(f"{self.ours:.4g}"),
-            "reference": float(f"{self.reference:.4g}"),
-            "ratio": float(f"{self.ours / self.reference:.4g}"),
-            "unit": self.unit,
-            "conditions": self.conditions,
-            "breakdown_ms": {name: round(value, 1) for name, value in self.breakdown.items()},
-        }
+__all__ = ["bench_predict", "reference_fit"]
 
 
 def bench_predict(predictor: Predictor, paths: Sequence[str], *, repeats: int = 3) -> Benchmark:
