@@ -42,6 +42,11 @@ def spectrum() -> Spectrum:
             drs_version="3.8",
             rv=22.5,
             flux_unit="Angstrom-1 cm-2 erg s-1",
+            teff=5777.0,
+            logg=4.44,
+            mh=-0.1,
+            alpha=0.2,
+            vmic=1.0,
         ),
     )
 
@@ -78,12 +83,12 @@ def test_a_bare_spectrum_keeps_what_it_lacks(tmp_path: Path, suffix: str) -> Non
 
 def test_fits_is_exact_and_follows_the_standard(spectrum: Spectrum, tmp_path: Path) -> None:
     path = tmp_path / "a.fits"
-    write(spectrum, path, {"teff": 5777.0, "alpha": None})
+    write(spectrum, path, {"vsini": 2.0, "vmac": None})
     np.testing.assert_array_equal(read(path).wavelength, spectrum.wavelength)
     with fits.open(path) as hdus:
         hdus.verify("exception")
-        assert hdus[0].header["TEFF"] == 5777.0
-        assert "ALPHA" not in hdus[0].header
+        assert hdus[0].header["VSINI"] == 2.0
+        assert "VMAC" not in hdus[0].header
         table = hdus[1]
         assert table.columns.names == ["WAVE", "FLUX", "ERR", "QUAL"]
         assert table.columns["WAVE"].unit == "Angstrom"

@@ -156,6 +156,9 @@ _ALL_FACTS = (
     Column("pixels", "pixels", ","),
     Column("bad_pixels", "bad pixels", ","),
     Column("flux_unit", "flux unit"),
+    Column("teff", "Teff by the file [K]", "g"),
+    Column("logg", "log g by the file", ".2f"),
+    Column("mh", "[M/H] by the file", "+.2f"),
     Column("uncertainty", "uncertainty"),
 )
 

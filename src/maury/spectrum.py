@@ -68,6 +68,9 @@ class Observation:
         The file.
     flux_unit : str
         Unit of the flux as the file writes it.
+    teff, logg, mh, alpha, vmic : float
+        Parameters of the star by the file, as models have them: effective temperature in K, log of
+        the surface gravity in cm/s2, [M/H] and [alpha/M] in dex, microturbulence in km/s.
     """
 
     object: str | None = None
@@ -83,6 +86,11 @@ class Observation:
     rv: float | None = None
     path: str | None = None
     flux_unit: str | None = None
+    teff: float | None = None
+    logg: float | None = None
+    mh: float | None = None
+    alpha: float | None = None
+    vmic: float | None = None
 
     @property
     def mid_time(self) -> Time | None:

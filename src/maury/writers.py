@@ -33,6 +33,11 @@ _KEYWORDS = {
     "instrument": "INSTRUME",
     "drs_version": "PROCSOFT",
     "rv": "HIERARCH ESO QC CCF RV",
+    "teff": "TEFF",
+    "logg": "LOGG",
+    "mh": "MH",
+    "alpha": "ALPHA",
+    "vmic": "VMIC",
 }
 
 

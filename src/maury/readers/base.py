@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import BytesIO
@@ -17,9 +19,24 @@ from numpy.typing import NDArray
 
 from maury.errors import ReadError
 from maury.grid import Medium
+from maury.readers.columns import parse_columns
 from maury.spectrum import Frame, Observation
 
-__all__ = ["RawSpectrum", "Source", "SpectrumReader"]
+__all__ = ["SURFACE_FLUX", "RawSpectrum", "Source", "SpectrumReader", "naming_damage"]
+
+SURFACE_FLUX = "erg s-1 cm-2 Angstrom-1"
+"""Unit of the flux at a star's surface, to which spectra of models are converted."""
+
+# Astropy meets damaged headers with whatever its code stumbles on.
+_FITS_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+    fits.VerifyError,
+)
 
 _GZIP = b"\x1f\x8b"
 _FITS = b"SIMPLE  ="
@@ -35,13 +52,16 @@ class Source:
         The file, as the user wrote it; every message names it so.
     content : bytes
         What is in it.
+    wavelength_file : str, optional
+        A second file with the wavelengths, where the user names one.
     """
 
     path: str
     content: bytes = field(repr=False)
+    wavelength_file: str | None = None
 
     @classmethod
-    def open(cls, path: str | Path) -> Source:
+    def open(cls, path: str | Path, wavelength_file: str | Path | None = None) -> Source:
         """Read a file, and unpack it when it is gzip.
 
         Raises
@@ -65,12 +85,27 @@ class Source:
                 raise ReadError(f"{path} is gzip, but damaged or cut short ({error}).") from error
         if not content.strip(b"\0 \r\n\t"):
             raise ReadError(f"{path} is empty.")
-        return cls(str(path), content)
+        return cls(str(path), content, None if wavelength_file is None else str(wavelength_file))
 
     @property
     def is_fits(self) -> bool:
         """Whether the content starts as FITS does."""
         return self.content.startswith(_FITS)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the content is not FITS and starts without bytes that text cannot have."""
+        return not self.is_fits and b"\0" not in self.content[:65536]
+
+    @cached_property
+    def columns(self) -> NDArray[np.float64] | ReadError:
+        """The numbers of a text file, float64[rows, columns], or what is wrong with them."""
+        if not self.is_text:
+            return ReadError(f"{self.path} is not text.")
+        try:
+            return parse_columns(self.content, self.path)
+        except ReadError as error:
+            return error
 
     @cached_property
     def hdus(self) -> list[fits.PrimaryHDU | fits.ImageHDU | fits.BinTableHDU]:
@@ -92,6 +127,18 @@ class Source:
                     f"the file has {len(self.content):,}."
                 )
         return list(hdus)
+
+
+@contextmanager
+def naming_damage(source: Source) -> Iterator[None]:
+    """Turn what astropy raises over a damaged FITS file into a ReadError that names it."""
+    try:
+        yield
+    except _FITS_DAMAGE as error:
+        if not source.is_fits:
+            raise
+        reason = str(error).split("\n")[0].strip().rstrip(".")
+        raise ReadError(f"{source.path} is a damaged FITS file ({reason}).") from error
 
 
 @dataclass(frozen=True)
@@ -129,11 +176,13 @@ class SpectrumReader(ABC):
 
     Subclasses set `name` and `description` and are made known with
     `maury.readers.register`. Units, order of wavelengths, masks and damage are not their concern:
-    `maury.read` checks these for all formats alike.
+    `maury.read` checks these for all formats alike. `second_file` is set where the wavelengths
+    may stand in a file of their own.
     """
 
     name: ClassVar[str]
     description: ClassVar[str]
+    second_file: ClassVar[bool] = False
 
     @abstractmethod
     def identifies(self, source: Source) -> bool:

@@ -119,6 +119,12 @@ class Headers:
             ),
             path=path,
             flux_unit=flux_unit,
+            # Under the names of `maury.write` and of the PHOENIX library.
+            teff=self.number("TEFF", "PHXTEFF", lower=500, upper=200_000),
+            logg=self.number("LOGG", "PHXLOGG", lower=-2, upper=10),
+            mh=self.number("MH", "PHXM_H", lower=-10, upper=3),
+            alpha=self.number("ALPHA", "PHXALPHA", lower=-3, upper=3),
+            vmic=self.number("VMIC", "PHXXI_L", lower=0, upper=50),
         )
 
     def _time(self) -> Time | None:

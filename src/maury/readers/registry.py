@@ -7,32 +7,23 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
-from astropy.io.fits import VerifyError
 from astropy.utils.exceptions import AstropyWarning
 
 from maury.errors import ReadError
 from maury.grid import Medium
-from maury.readers.base import Source, SpectrumReader
+from maury.readers.base import Source, SpectrumReader, naming_damage
 from maury.readers.eso_phase3 import EsoPhase3
 from maury.readers.espresso_drs import EspressoDRS
 from maury.readers.fits_table import FitsTable
 from maury.readers.harps_drs import HarpsDRS
+from maury.readers.phoenix import Phoenix
 from maury.readers.quality import complete
+from maury.readers.synthe import Synthe
 from maury.readers.text import Text
+from maury.readers.turbospectrum import Turbospectrum
 from maury.spectrum import Frame, Spectrum
 
 __all__ = ["READERS", "read", "register"]
-
-# Astropy meets damaged headers with whatever its code stumbles on.
-_FITS_DAMAGE = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    OSError,
-    TypeError,
-    ValueError,
-    VerifyError,
-)
 
 READERS: dict[str, SpectrumReader] = {}
 """The readers by the name of their format, in the order in which they are asked."""
@@ -50,7 +41,10 @@ def register(reader: SpectrumReader) -> SpectrumReader:
     return reader
 
 
-for _reader in (EsoPhase3(), EspressoDRS(), HarpsDRS(), Text()):
+for _reader in (
+    *(EsoPhase3(), EspressoDRS(), Phoenix(), HarpsDRS()),
+    *(Turbospectrum(), Synthe(), Text()),
+):
     register(_reader)
 
 
@@ -59,6 +53,7 @@ def read(
     format: str | None = None,
     medium: Medium | None = None,
     frame: Frame | None = None,
+    wavelength_file: str | Path | None = None,
 ) -> Spectrum:
     """Read a spectrum from a file, plain or gzip.
 
@@ -66,7 +61,8 @@ def read(
     ----------
     path : str or Path
         The file: a HARPS DRS s1d or other one-dimensional FITS image with a linear axis, an ESO
-        Phase 3 table, an S1D table of the ESPRESSO pipeline, or text of two or three columns.
+        Phase 3 table, an S1D table of the ESPRESSO pipeline, or text of two or three columns; or a
+        model, at rest: text of Turbospectrum or SYNTHE, or FITS of the PHOENIX library.
     format : str, optional
         One of `maury.readers.READERS`; by default the file itself tells.
     medium : {"air", "vacuum"}, optional
@@ -77,6 +73,9 @@ def read(
         Frame of the wavelengths in the file, where you know better. A file that says nothing is
         taken to be in the barycentric frame. No header tells that a co-add is in the frame of its
         star, except where IRAF has shifted it.
+    wavelength_file : str or Path, optional
+        The file with the wavelengths, for PHOENIX alone; by default it is looked for beside the
+        spectrum and in the three folders above.
 
     Returns
     -------
@@ -95,15 +94,15 @@ def read(
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         # Astropy warns of headers that do not follow the standard; what matters is checked here.
         warnings.simplefilter("ignore", AstropyWarning)
-        source = Source.open(path)
-        try:
+        source = Source.open(path, wavelength_file)
+        with naming_damage(source):
             reader = READERS[format] if format else _identify(source)
+            if source.wavelength_file is not None and not reader.second_file:
+                raise ReadError(
+                    f"{path} is in the format {reader.name}, which has no wavelength_file: "
+                    f"{wavelength_file} cannot be used."
+                )
             raw = reader.read(source)
-        except _FITS_DAMAGE as error:
-            if not source.is_fits:
-                raise
-            reason = str(error).split("\n")[0].strip().rstrip(".")
-            raise ReadError(f"{path} is a damaged FITS file ({reason}).") from error
         return complete(raw, source.path, medium, frame)
 
 
