@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from maury import console
 from maury.cli import main
 from maury.errors import MauryError, SpectrumError
 from maury.figures import REGIONS, plot_spectrum, save_figure
@@ -67,6 +68,15 @@ def test_info_as_json_is_alone_on_stdout_and_a_bad_file_does_not_stop_the_others
         2000,
         100,
     )
+
+
+def test_info_of_several_files_fits_a_narrow_terminal(run, s1d, monkeypatch):
+    monkeypatch.setattr(console, "PIPE_WIDTH", 80)
+    code, out, _ = run("info", s1d, s1d)
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    # No word is broken into pieces.
+    assert out.count("barycentric") == out.count("star.fits") == out.count("HD 1") == 2
 
 
 def test_info_as_csv(run, s1d):

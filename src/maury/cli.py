@@ -18,11 +18,22 @@ from maury.commands.options import (
     MediumChoice,
     MediumOption,
 )
-from maury.console import Column, Format, complain, print_facts, print_records, print_table
+from maury.console import (
+    Column,
+    Format,
+    complain,
+    print_facts,
+    print_records,
+    print_table,
+    stdout_console,
+)
 from maury.errors import MauryError
 from maury.spectrum import Spectrum
 
 __all__ = ["app", "main"]
+
+# From this width on, each fact about several files has a column of its own.
+WIDE = 180
 
 app = typer.Typer(
     name="maury",
@@ -62,7 +73,11 @@ def info(
     elif len(files) == 1 and good:
         print_facts(good[0], _ALL_FACTS)
     elif good:
-        print_table(good, _CHIEF_FACTS, caption="Time (UTC) and airmass at the start of exposure.")
+        caption = "Time (UTC) and airmass at the start of exposure."
+        if stdout_console().width < WIDE:
+            print_table([_stacked(record) for record in good], _STACKED_FACTS, caption)
+        else:
+            print_table(good, _CHIEF_FACTS, caption)
     complain(complaints)
 
 
@@ -123,6 +138,16 @@ def _facts(spectrum: Spectrum) -> dict[str, Any]:
     }
 
 
+def _stacked(record: dict[str, Any]) -> dict[str, Any]:
+    """The chief facts in pairs, one above the other, for narrow lines."""
+    time = (record["time"] or "-")[:16].replace("T", " ")
+    return record | {
+        "file": f"{Path(record['file']).name}\n{record['object'] or '-'}",
+        "time": f"{time}\n{record['first']:.2f}-{record['last']:.2f}",
+        "frame": f"{record['frame']}\n{record['medium']}",
+    }
+
+
 _CHIEF_FACTS = (
     Column("file", "file"),
     Column("object", "object"),
@@ -133,6 +158,15 @@ _CHIEF_FACTS = (
     Column("frame", "frame"),
     Column("berv", "BERV [km/s]", ".3f"),
     Column("airmass", "airmass", ".3f"),
+    Column("snr", "S/N", ".0f"),
+)
+
+_STACKED_FACTS = (
+    Column("file", "file\nobject"),
+    Column("time", "time\nrange [Å]"),
+    Column("frame", "frame\nmedium"),
+    Column("berv", "BERV\n[km/s]", ".3f"),
+    Column("airmass", "air-\nmass", ".3f"),
     Column("snr", "S/N", ".0f"),
 )
 

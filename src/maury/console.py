@@ -16,10 +16,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Column", "Format", "complain", "print_facts", "print_records", "print_table"]
+__all__ = [
+    "PIPE_WIDTH",
+    "Column",
+    "Format",
+    "complain",
+    "print_facts",
+    "print_records",
+    "print_table",
+    "stdout_console",
+]
 
 # Width of tables that go into a file or a pipe, where no terminal sets it.
-_PIPE_WIDTH = 200
+PIPE_WIDTH = 200
 
 
 class Format(StrEnum):
@@ -87,7 +96,7 @@ def print_table(
         )
     for record in records:
         table.add_row(*(Text(column.show(record)) for column in columns))
-    _console().print(table)
+    stdout_console().print(table)
 
 
 def print_facts(record: Mapping[str, Any], columns: Sequence[Column]) -> None:
@@ -97,7 +106,7 @@ def print_facts(record: Mapping[str, Any], columns: Sequence[Column]) -> None:
     table.add_column(overflow="fold")
     for column in columns:
         table.add_row(Text(column.heading), Text(column.show(record)))
-    _console().print(table)
+    stdout_console().print(table)
 
 
 def complain(complaints: Sequence[str]) -> None:
@@ -108,5 +117,6 @@ def complain(complaints: Sequence[str]) -> None:
         raise typer.Exit(1)
 
 
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+def stdout_console() -> Console:
+    """The console for results: as wide as the terminal, or wide where there is none."""
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)

@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from maury.commands.predict import PIPE_WIDTH, prediction_table
+from maury.commands.predict import prediction_table
+from maury.console import PIPE_WIDTH
 from maury.errors import MauryError
 from maury.inference.batch import Job, predict_files
 from maury.inference.doubts import STELLAR

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from maury.commands.options import FilesArgument, FormatOption, FrameOption, MediumOption
-from maury.console import Format, complain, print_records
+from maury.console import Format, complain, print_records, stdout_console
 
 if TYPE_CHECKING:
     from maury.inference.prediction import Prediction
@@ -27,7 +26,6 @@ __all__ = ["predict", "prediction_table"]
 MANY = 8
 # From this width on, object and flags have columns of their own.
 WIDE = 180
-PIPE_WIDTH = 200
 
 
 def predict(
@@ -91,7 +89,7 @@ def predict(
     elif format is Format.CSV:
         print_records([prediction.to_row() for prediction in predictions], format)
     elif any(prediction.labels for prediction in predictions):
-        console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+        console = stdout_console()
         console.print(prediction_table(predictions, width=console.width))
     complain([prediction.error for prediction in predictions if prediction.error is not None])
 
