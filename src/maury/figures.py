@@ -122,7 +122,8 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 130) -> None:
     try:
         figure.savefig(path, dpi=dpi)
     except (OSError, ValueError) as error:
-        raise MauryError(f"The figure {path} cannot be written ({error}).") from error
+        reason = getattr(error, "strerror", None) or error
+        raise MauryError(f"The figure {path} cannot be written ({reason}).") from error
 
 
 def _expected_velocity(spectrum: Spectrum) -> float:

@@ -233,8 +233,9 @@ def _describe(axes: Axes, prediction: Prediction) -> None:
     lines = [(source, INK)]
     for name in HARPS_LABELS.names:
         if name in prediction.labels:
-            text, unit = prediction.show(name), prediction.labels[name].unit
-            lines.append((f"{LABELS[name].symbol} = {text} {unit}", INK))
+            text, edge, _ = prediction.show(name).partition(" (edge)")
+            unit = prediction.labels[name].unit
+            lines.append((f"{LABELS[name].symbol} = {text} {unit}{edge}", INK))
     if "vmic" in prediction.facts:
         vmic, vsini = prediction.facts["vmic"], prediction.facts["vsini"]
         lines.append((rf"$\xi$ = {vmic:.2f} km/s,  $v\,\sin i$ = {vsini:.1f} km/s", INK))

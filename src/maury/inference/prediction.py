@@ -30,7 +30,8 @@ FLAGS: dict[str, str] = {
     "rest-frame": "wavelengths in the star's rest frame; rv is relative to it and BERV unknown",
     "observatory-frame": "wavelengths in the observatory's frame; rv was corrected by the header's "
     "BERV, or, where the header has none, is not barycentric",
-    "resolution-assumed": "the resolving power of this instrument is unknown; HARPS's was taken",
+    "resolution-assumed": "the resolving power of this instrument is unknown; HARPS's was taken "
+    "(where it is lower, airmass comes out too large)",
 }
 """The flags and what they mean, most serious first."""
 
