@@ -184,6 +184,9 @@ def test_bench_compares_turn_about(predictor, files, monkeypatch):
     assert record["ratio"] == pytest.approx(record["ours"] / record["reference"], rel=1e-3)
     assert set(record["breakdown_ms"]) == {"read", "network", "fit", "tellurics", "other"}
     assert record["unit"] == "spectra/s/core"
+    missing = CliRunner().invoke(app, ["bench", "predict", "none.fits"])
+    assert missing.exit_code == 1
+    assert "nothing to measure: none.fits does not exist" in str(missing.exception)
     wrong = CliRunner().invoke(app, ["bench", "speed"])
     assert wrong.exit_code == 1 and "No benchmark is called 'speed'" in str(wrong.exception)
 

@@ -18,7 +18,7 @@ from maury.errors import MauryError
 from maury.inference.doubts import STELLAR
 from maury.inference.fit import CAUCHY, MACROTURBULENCE, Fitter
 from maury.inference.prediction import Prediction
-from maury.inference.predictor import Predictor
+from maury.inference.predictor import Predictor, sentence
 from maury.readers import read
 from maury.spectrum import Spectrum, doppler_factor
 from maury.wavelength import SPEED_OF_LIGHT
@@ -75,11 +75,13 @@ def _measure(
     predictor: Predictor, paths: Sequence[str], repeats: int
 ) -> tuple[list[float], list[float], list[list[dict[str, float]]]]:
     ours, reference, steps = [], [], []
+    reason = "None of the spectra can be refined, so there is nothing to measure."
     for path in paths:
         try:
             # The first run pays for what is made once: fitter, tables, compiled code.
             warm = predictor.examine(read(path))
-        except MauryError:
+        except MauryError as error:
+            reason = f"There is nothing to measure: {sentence(path, error)}"
             continue
         if warm.fit is None or not warm.network:
             continue
@@ -97,7 +99,7 @@ def _measure(
         reference.append(median(other))
         steps.append(turns)
     if not ours:
-        raise MauryError("None of the spectra can be refined, so there is nothing to measure.")
+        raise MauryError(reason)
     return ours, reference, steps
 
 
