@@ -50,6 +50,24 @@ def test_a_model_atmosphere_stands_for_the_parameters(tmp_path: Path, deck: Path
     assert header["MODEL"] == "star.mod"
 
 
+MOOG = "title\n  5183.604      12.0     2.717   {log_gf:7.3f}\n"
+SUN = ["--teff", "5777", "--logg", "4.44"]
+
+
+@pytest.mark.parametrize("mode", ["replace", "add"])
+def test_lines_are_put_in(tmp_path: Path, mode: str) -> None:
+    """The strongest line of Mg b, a hundred times weaker: in its place, or beside it."""
+    path, out = tmp_path / "mine.moog", tmp_path / "sun.fits"
+    path.write_text(MOOG.format(log_gf=-2.168))
+    assert run(*SUN, "--lines", path, "--lines-mode", mode, "--out", out).exit_code == 0
+    usual = synthesize(teff=5777, logg=4.44, wavelength=GRID, normalized=True)
+    change = read(out).flux - usual.flux
+    wing = np.abs(GRID - 5183.9) < 0.05
+    assert (change[wing].mean() > 0.2) == (mode == "replace")
+    assert change[wing].mean() > -0.02
+    assert fits.getheader(out)["LINELIST"] == f"mine.moog ({mode})"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -57,6 +75,9 @@ def test_a_model_atmosphere_stands_for_the_parameters(tmp_path: Path, deck: Path
         ([], "teff is missing"),
         (["--atmosphere", "nowhere.mod"], "nowhere.mod cannot be read: No such file"),
         (["--atmosphere", "star.mod", "--teff", "9000"], "teff = 9000.0 contradicts"),
+        ([*SUN, "--lines", "nowhere.list"], "nowhere.list cannot be read: No such file"),
+        ([*SUN, "--lines", "far.list"], "far.list has lines from 518.36 to 518.36 A, but none"),
+        ([*SUN, "--lines", "star.mod"], "star.mod, line 2, reads 'TITLE star'"),
     ],
 )
 def test_a_mistake_is_a_sentence_and_leaves_nothing(
@@ -67,6 +88,7 @@ def test_a_mistake_is_a_sentence_and_leaves_nothing(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "far.list").write_text("title\n518.3604 12.0 2.717 -0.168\n")
     before = sorted(tmp_path.iterdir())
     result = run("--out", "sun.fits", *arguments)
     assert result.exit_code != 0

@@ -223,7 +223,7 @@ def test_broken_files_are_told_in_one_sentence(
     ("column", "value", "message"),
     [
         ("rhox", 1e9, r"column mass of .* in layer 6\d*, but it must increase"),
-        ("rhox", -1.0, r"column mass of -1 g cm-2 in layer 5, but it must be positive"),
+        ("rhox", -1.0, r"column mass of -1 g cm-2 in layer 5, but it must be positive and finite"),
         ("temperature", 12.0, r"T = 12 K in layer 5; allowed is 1000 to 100000 K"),
         ("pressure", 0.0, r"gas pressure of 0 dyn cm-2 in layer 5"),
         ("electron_density", 0.0, r"electron density of 0 cm-3 in layer 5"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -12,10 +13,20 @@ import typer
 from maury.commands.options import MediumChoice
 from maury.errors import SynthesisError
 
+if TYPE_CHECKING:
+    from maury.synthesis.linelist import LineList
+
 __all__ = ["synthesize"]
 
 MOST_PIXELS = 4_000_000
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
+
+
+class LinesMode(StrEnum):
+    """What ``--lines`` does to the lines that there are."""
+
+    REPLACE = "replace"
+    ADD = "add"
 
 
 def synthesize(
@@ -51,6 +62,13 @@ def synthesize(
         Path | None,
         typer.Option(help="Model atmosphere to use, an ATLAS or MARCS file; gives --teff, --logg."),
     ] = None,
+    lines: Annotated[
+        Path | None,
+        typer.Option(help="Line list to put in, of MOOG, VALD (long) or Turbospectrum."),
+    ] = None,
+    lines_mode: Annotated[
+        LinesMode, typer.Option(help="Replace the lines of its species within its range, or add.")
+    ] = LinesMode.REPLACE,
     plot: Annotated[
         Path | None, typer.Option(help="Figure to write, ending in .png, .pdf or .svg.")
     ] = None,
@@ -71,6 +89,7 @@ def synthesize(
     from maury.synthesis.synthesize import synthesize as compute
 
     model = None if atmosphere is None else read_atmosphere(atmosphere)
+    line_list = None if lines is None else _lines(lines, lines_mode)
     broadening = {"vsini": vsini, "vmac": vmac, "resolving_power": resolving_power}
     if model is not None:
         teff, logg = (model.teff if teff is None else teff), (model.logg if logg is None else logg)
@@ -79,16 +98,18 @@ def synthesize(
     star = {"teff": teff, "logg": logg, "mh": mh, "vmic": vmic, "alpha": alpha}
     with Console(stderr=True).status(f"Computing {wavelength.size:,} pixels ..."):
         spectrum = compute(
-            **star,  # type: ignore[arg-type]
-            **broadening,  # type: ignore[arg-type]
+            **star,
+            **broadening,
             wavelength=wavelength,
             medium=medium.value,
             normalized=normalized,
             atmosphere=model,
+            lines=line_list,
         )
     facts: dict[str, float | str | None] = {**star, **broadening}
     facts["respower"] = facts.pop("resolving_power")
     facts["model"] = None if atmosphere is None else atmosphere.name
+    facts["linelist"] = None if lines is None else f"{lines.name} ({lines_mode.value})"
     write(spectrum, out, {**facts, "origin": "maury synthesize"})
     typer.echo(
         f"Wrote {out}: {len(spectrum):,} pixels, {wavelength[0]:.2f}-{wavelength[-1]:.2f} A in "
@@ -100,6 +121,20 @@ def synthesize(
 
         save_figure(plot_spectrum(spectrum), plot)
         typer.echo(f"Wrote {plot}.", err=True)
+
+
+def _lines(path: Path, mode: LinesMode) -> LineList:
+    from maury.synthesis.linelist import merge_lines, standard_lines
+    from maury.synthesis.linelist_files import read_lines
+    from maury.synthesis.synthesize import COVERAGE
+
+    own = read_lines(path)
+    if not len(own.between(*COVERAGE)):
+        raise SynthesisError(
+            f"{path} has lines from {own.wavelength[0]:g} to {own.wavelength[-1]:g} A, but none "
+            f"within {COVERAGE[0]:g} to {COVERAGE[1]:g} A (air)."
+        )
+    return merge_lines(standard_lines(), own, mode.value)
 
 
 def _wavelengths(start: float, stop: float, step: float) -> np.ndarray:

@@ -10,18 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from scipy.constants import atomic_mass, physical_constants
-from scipy.special import gamma
 
+from maury.synthesis.damping import classical_radiative, stark_and_unsold, van_der_waals
 from maury.synthesis.elements import ISOTOPES, MASSES, SYMBOLS
 
 __all__ = ["atoms_above_4200", "atoms_below_4200", "molecules"]
 
-BOLTZMANN = 1.380649e-16
-BOHR_RADIUS = physical_constants["Bohr radius"][0] * 100
-RYDBERG_EV = physical_constants["Rydberg constant times hc in eV"][0]
-ATOMIC_MASS = atomic_mass * 1e3
-EV_ANGSTROM = 12398.419843320026
 STAGES = ("I", "II", "III")
 
 # MOOG's codes of the molecules: species, isotopes.
@@ -58,45 +52,10 @@ def _ionization_energies(source: Path) -> dict[str, tuple[float, float]]:
     return result
 
 
-def _radiative(wavelength: np.ndarray) -> np.ndarray:
-    """Classical radiative damping, 2.223e15 / lambda^2 s-1 (Gray 2005, Eq. 11.13)."""
-    return 2.223e15 / wavelength**2
-
-
-def _damping(
-    source: Path, element: np.ndarray, stage: np.ndarray, wavelength: np.ndarray, low: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Stark (Cowley 1971) and Unsold van der Waals damping at 10,000 K, and levels' ionisation.
-
-    Stark: Cowley 1971, Observatory 91, 139, Eqs. 5 and 6 at 10,000 K with the mean electron speed.
-    Van der Waals: Unsold's approximation as in Gray 2005, Eqs. 11.29-11.30.
-    """
+def _limits(source: Path, element: np.ndarray, stage: np.ndarray) -> np.ndarray:
+    """Energy (eV) that ionises each line's species."""
     energies = _ionization_energies(source)
-    limit = np.array([energies[e][s - 1] for e, s in zip(element, stage, strict=True)])
-    up = low + EV_ANGSTROM / wavelength
-    bound = up < limit
-    gap_up = np.where(bound, limit - up, 1.0)
-    n_star4 = (stage**2 * RYDBERG_EV / gap_up) ** 2
-    stark = np.where(
-        stage == 1, 2.25910152e-7 * n_star4, 5.42184365e-7 * n_star4 / (stage + 1.0) ** 2
-    )
-    gap_low = np.maximum(limit - low, 1e-3)
-    radius2 = 2.5 * RYDBERG_EV**2 * stage**2 * (1 / gap_up**2 - 1 / gap_low**2)
-    vdw = 10**6.33 * np.maximum(radius2, 1e-3) ** 0.4 * 1e4**0.3 * BOLTZMANN
-    # An autoionising upper level has no Stark or van der Waals width of this kind.
-    return np.where(bound, stark, 0.0), np.where(bound, vdw, 0.0), limit
-
-
-def _anstee_barklem_omara(code: np.ndarray, mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Van der Waals width from sigma.alpha at 10,000 K and its temperature exponent.
-
-    Anstee & O'Mara 1995, MNRAS 276, 859, Eq. 1; sigma in atomic units at 10 km/s.
-    """
-    sigma, alpha = np.floor(code) * BOHR_RADIUS**2, code - np.floor(code)
-    reduced = 1 / (1.008 * ATOMIC_MASS) + 1 / (mass * ATOMIC_MASS)
-    speed = np.sqrt(8 * BOLTZMANN * 1e4 / np.pi * reduced)
-    width = 2 * (4 / np.pi) ** (alpha / 2) * gamma((4 - alpha) / 2) * 1e6 * sigma
-    return width * (speed / 1e6) ** (1 - alpha), (1 - alpha) / 2
+    return np.array([energies[e][s - 1] for e, s in zip(element, stage, strict=True)])
 
 
 def _fraction(symbol: str, isotope: int) -> float:
@@ -112,20 +71,18 @@ def atoms_above_4200(source: Path) -> dict[str, np.ndarray]:
     stage = table[:, 3].astype(int)
     mass = np.array([MASSES[e] for e in element])
     fraction = [_fraction(e, int(i)) for e, i in zip(element, table[:, 2], strict=True)]
-    stark, unsold, _ = _damping(source, element, stage, wavelength, low)
-    theory, theory_exponent = _anstee_barklem_omara(np.where(code > 20, code, 300.25), mass)
-    enhanced = unsold * np.where((code > 0) & (code <= 20), code, 2.5)
-    vdw = np.where(code > 20, theory, np.where(code < 0, 10.0 ** np.minimum(code, 0.0), enhanced))
+    stark, unsold = stark_and_unsold(stage, wavelength, low, _limits(source, element, stage))
+    vdw, exponent = van_der_waals(code, unsold, mass)
     return {
         "species": np.array([f"{e} {STAGES[s - 1]}" for e, s in zip(element, stage, strict=True)]),
         "wavelength": wavelength,
         "excitation": low,
         "log_gf": log_gf + np.log10(fraction),
         "mass": mass,
-        "gamma_rad": np.where(table[:, 8] > 1e3, table[:, 8], _radiative(wavelength)),
+        "gamma_rad": np.where(table[:, 8] > 1e3, table[:, 8], classical_radiative(wavelength)),
         "gamma_stark": stark,
         "gamma_vdw": vdw,
-        "vdw_exponent": np.where(code > 20, theory_exponent, 0.3),
+        "vdw_exponent": exponent,
     }
 
 
@@ -155,8 +112,10 @@ def atoms_below_4200(source: Path) -> dict[str, np.ndarray]:
     element = np.array([SYMBOLS[z - 1] for z in number])
     mass = np.array([MASSES[e] for e in element])
     fraction = [_fraction(e, i) for e, i in zip(element, isotope, strict=True)]
-    stark, unsold, _ = _damping(source, element, ion + 1, wavelength, low)
-    vdw, exponent, rad = 2.5 * unsold, np.full(wavelength.size, 0.3), _radiative(wavelength)
+    limits = _limits(source, element, ion + 1)
+    stark, unsold = stark_and_unsold(ion + 1, wavelength, low, limits)
+    vdw, exponent = van_der_waals(np.zeros(wavelength.size), unsold, mass)
+    rad = classical_radiative(wavelength)
     known = _barklem(source)
     for i, (z, charge, w) in enumerate(zip(number, ion, wavelength, strict=True)):
         for nearby in (0, -1, 1):
@@ -202,7 +161,7 @@ def molecules(source: Path) -> Iterator[dict[str, np.ndarray]]:
                 "excitation": low[strong],
                 "log_gf": log_gf[strong],
                 "mass": np.array([MOLECULE_MASSES[s] for s in species[strong]], float),
-                "gamma_rad": _radiative(wavelength[strong]),
+                "gamma_rad": classical_radiative(wavelength[strong]),
                 "gamma_stark": np.zeros(count),
                 "gamma_vdw": np.zeros(count),
                 "vdw_exponent": np.zeros(count),

@@ -93,6 +93,14 @@ def _rows(
 
 
 def _checked(path: str | Path, model: Atmosphere) -> Atmosphere:
+    wrong = np.flatnonzero(
+        ~((model.temperature >= TEMPERATURES[0]) & (model.temperature <= TEMPERATURES[1]))
+    )
+    if wrong.size:
+        raise SynthesisError(
+            f"{path} has T = {model.temperature[wrong[0]]:g} K in layer {wrong[0] + 1}; allowed "
+            f"is {TEMPERATURES[0]:g} to {TEMPERATURES[1]:g} K."
+        )
     for name, values, unit in (
         ("column mass", model.rhox, "g cm-2"),
         ("gas pressure", model.pressure, "dyn cm-2"),
@@ -102,16 +110,8 @@ def _checked(path: str | Path, model: Atmosphere) -> Atmosphere:
         if wrong.size:
             raise SynthesisError(
                 f"{path} has a {name} of {values[wrong[0]]:g} {unit} in layer {wrong[0] + 1}, "
-                "but it must be positive."
+                "but it must be positive and finite."
             )
-    wrong = np.flatnonzero(
-        ~((model.temperature >= TEMPERATURES[0]) & (model.temperature <= TEMPERATURES[1]))
-    )
-    if wrong.size:
-        raise SynthesisError(
-            f"{path} has T = {model.temperature[wrong[0]]:g} K in layer {wrong[0] + 1}; allowed "
-            f"is {TEMPERATURES[0]:g} to {TEMPERATURES[1]:g} K."
-        )
     wrong = np.flatnonzero(np.diff(model.rhox) <= 0)
     if wrong.size:
         raise SynthesisError(
@@ -141,10 +141,11 @@ def _atlas(path: str | Path, lines: list[str]) -> Atmosphere:
         raise SynthesisError(f"{path} has ABUNDANCE SCALE {scale:g}, but it must be positive.")
     changes: dict[int, float] = {}
     for line in header:
-        _, found, pairs = line.partition("ABUNDANCE CHANGE")
+        _, found, rest = line.partition("ABUNDANCE CHANGE")
         if found:
-            row = numbers(pairs)
-            changes.update(zip(map(int, row[::2]), row[1::2], strict=False))
+            row = numbers(rest)
+            listed = zip(row[::2], row[1::2], strict=False)
+            changes.update({int(z): value for z, value in listed if 1 <= z <= 99})
     metals = _median_change(changes, ATLAS_IRON_PEAK)
     alpha = _median_change(changes, ATLAS_ALPHA)
 
@@ -203,13 +204,16 @@ def _marcs(path: str | Path, lines: list[str]) -> Atmosphere:
                 break
         else:
             raise SynthesisError(f"{path} is cut short: it has no table with the columns {what}.")
+    # A temperature of 0 is told below.
+    with np.errstate(all="ignore"):
+        electron_density = blocks["Pe"] / (BOLTZMANN * blocks["T"])
     return _checked(
         path,
         Atmosphere(
             blocks["RHOX"],
             blocks["T"],
             blocks["Pg"],
-            blocks["Pe"] / (BOLTZMANN * blocks["T"]),
+            electron_density,
             teff,
             round(float(np.log10(gravity)), 3),
             mh,

@@ -6,8 +6,11 @@ from functools import cache
 import numpy as np
 
 from maury.data import load_table
+from maury.errors import SynthesisError
 
-__all__ = ["LineList", "standard_lines"]
+__all__ = ["LineList", "merge_lines", "standard_lines"]
+
+SAME = 0.01  # Angstrom; as far apart as two lists may have one line
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,3 +105,54 @@ def standard_lines(calibrated: bool = True) -> LineList:
         gamma_vdw=10.0 ** table["log_gamma_vdw"].astype(np.float64),
         vdw_exponent=table["vdw_exponent"].astype(np.float64),
     )
+
+
+def merge_lines(base: LineList, lines: LineList, mode: str = "replace") -> LineList:
+    """A line list with another one put in.
+
+    Parameters
+    ----------
+    base
+        The list to change, such as `standard_lines`; it is left as it is.
+    lines
+        The lines to put in.
+    mode
+        ``"add"`` keeps every line of ``base``. ``"replace"`` leaves out those of the species that
+        ``lines`` has, from its first wavelength to its last (and 0.01 A beyond, since lists
+        differ in their last digit).
+
+    Raises
+    ------
+    SynthesisError
+        If the mode is another one.
+
+    Examples
+    --------
+    >>> window = standard_lines().between(6000.0, 6010.0)
+    >>> len(merge_lines(window, window, "add")) // len(window)
+    2
+    >>> len(merge_lines(window, window)) == len(window)
+    True
+    """
+    if mode not in ("add", "replace"):
+        raise SynthesisError(f"Lines can be put in by 'add' or 'replace', not by {mode!r}.")
+    if mode == "replace" and len(lines):
+        present = {lines.species[i] for i in np.unique(lines.species_index)}
+        affected = np.array([name in present for name in base.species], dtype=bool)
+        first, last = lines.wavelength.min(), lines.wavelength.max()
+        covered = (base.wavelength >= first - SAME) & (base.wavelength <= last + SAME)
+        base = base.select(~(covered & affected[base.species_index]))
+    species = tuple(dict.fromkeys(base.species + lines.species))
+    number = {name: i for i, name in enumerate(species)}
+    columns = {
+        f.name: np.concatenate([getattr(base, f.name), getattr(lines, f.name)])
+        for f in fields(LineList)[2:]
+    }
+    columns["species_index"] = np.concatenate(
+        [
+            np.array([number[name] for name in part.species], dtype=np.int64)[part.species_index]
+            for part in (base, lines)
+        ]
+    )
+    merged = LineList(species, **columns)
+    return merged.select(np.argsort(merged.wavelength, kind="stable"))
