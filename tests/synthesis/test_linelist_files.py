@@ -127,7 +127,7 @@ def test_vald_extract_all(tmp_path: Path, medium: str, unit: str) -> None:
     assert iron["log_gf"] == -2.88
     assert iron["gamma_rad"] == pytest.approx(10**8.31)
     assert iron["gamma_stark"] == pytest.approx(10**-6.16)
-    # Anstee & O'Mara's width of 281.266, by hand: 2.05e-8 s-1 cm3 at 10,000 K.
+    # Anstee & O'Mara's width for 281.266, in SI below: 2.04e-8 s-1 cm3 at 10,000 K.
     assert iron["gamma_vdw"] == pytest.approx(anstee_omara(281, 0.266, 55.845), rel=1e-4)
     assert iron["vdw_exponent"] == pytest.approx((1 - 0.266) / 2)
     oxide = line(lines, "TiO")

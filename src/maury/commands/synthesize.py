@@ -39,12 +39,12 @@ def synthesize(
     ] = None,
     mh: Annotated[
         float | None,
-        typer.Option(help="Metallicity [M/H], dex: -1.5 to 0.5. [default: 0 or the model's]"),
+        typer.Option(help="Metallicity [M/H], dex: -1.5 to 0.5. By default 0, or the model's."),
     ] = None,
     vmic: Annotated[float, typer.Option(help="Microturbulence, km/s.")] = 1.0,
     alpha: Annotated[
         float | None,
-        typer.Option(help="Excess of alpha elements over M, dex. [default: 0 or the model's]"),
+        typer.Option(help="Excess of alpha elements over M, dex. By default 0, or the model's."),
     ] = None,
     vsini: Annotated[float, typer.Option(help="Projected rotation, km/s.")] = 0.0,
     vmac: Annotated[float, typer.Option(help="Radial-tangential macroturbulence, km/s.")] = 0.0,
