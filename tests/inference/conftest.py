@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from maury.grid import WavelengthGrid
-from maury.inference.fit import MACROTURBULENCE
+from maury.inference.fit import macroturbulence
 from maury.inference.network import NetworkEstimator
 from maury.inference.predictor import Predictor
 from maury.inference.weights import save_network
@@ -108,7 +108,7 @@ def expose(emulator) -> Callable[..., Spectrum]:
         labels = {"teff": 6100.0, "logg": 4.1, "mh": -0.3, "vmic": 1.2}
         labels |= {name: changes.pop(name) for name in list(changes) if name in labels}
         settings = {"rv": 17.0, "berv": -11.0, "airmass": 1.6, "snr": 150.0, "vsini": 5.0}
-        vmac = max(MACROTURBULENCE[0] + MACROTURBULENCE[1] * (labels["teff"] - 5777), 1.0)
+        vmac = macroturbulence(labels["teff"])
         source = star(emulator, labels) if star_spectrum is None else star_spectrum
         return simulate_exposure(source, vmac=vmac, grid=grid, **(settings | changes))
 

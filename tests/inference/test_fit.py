@@ -100,6 +100,23 @@ def test_lines_that_do_not_exist_are_borne(fitter, exposure, fit):
     assert found.values["mh"] == pytest.approx(fit.values["mh"], abs=0.02)
 
 
+def test_noise_does_not_hold_the_fit_at_its_start(fitter):
+    """A brighter continuum is noisier; were that not counted, few photons would bias the fit."""
+    labels = torch.tensor([[TRUTH[name] for name in fitter.emulator.names]])
+    with torch.no_grad():
+        flux = fitter.emulator.flux(labels)[0].double().numpy()
+    star = Spectrum(
+        wavelength=fitter.wavelength, flux=flux, uncertainty=None,
+        mask=np.zeros(flux.size, bool), medium="air", frame="rest", meta=Observation(),
+    )  # fmt: skip
+    off = []
+    for seed in range(3):
+        noisy = simulate_exposure(star, rv=RV, vsini=VSINI, vmac=3.0, snr=6, seed=seed, grid=GRID)
+        fit = fitter.fit(noisy, {"teff": 5450.0, "logg": 4.0, "mh": -0.1})
+        off.append((fit.values["teff"] - TRUTH["teff"]) / fit.errors["teff"])
+    assert abs(np.mean(off)) < 1.5
+
+
 def test_tellurics_are_found(fitter, exposure, fit):
     found = fit_tellurics(exposure, fit, fitter)
     assert found is not None

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from maury.benchmark import Benchmark
 from maury.errors import MauryError
 from maury.inference.doubts import STELLAR
-from maury.inference.fit import CAUCHY, MACROTURBULENCE, Fitter
+from maury.inference.fit import CAUCHY, Fitter, macroturbulence
 from maury.inference.prediction import Prediction
 from maury.inference.predictor import Predictor, sentence
 from maury.readers import read
@@ -131,7 +131,7 @@ def reference_fit(fitter: Fitter, spectrum: Spectrum, prediction: Prediction) ->
 
     def residuals(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
         teff, rv, vsini = parameters[0], parameters[4], parameters[5]
-        vmac = max(MACROTURBULENCE[0] + MACROTURBULENCE[1] * (teff - 5777), 1.0)
+        vmac = macroturbulence(teff)
         shift = SPEED_OF_LIGHT * float(np.log(doppler_factor(rv)))
         with torch.no_grad():
             labels = torch.tensor(parameters[:4], dtype=torch.float32)[None]

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from maury.figures import BLUE, GREY, INK, RED, REGIONS, Region, save_figure
-from maury.inference.fit import MACROTURBULENCE, SOLAR_LINE_SHIFT
+from maury.inference.fit import SOLAR_LINE_SHIFT, macroturbulence
 from maury.inference.prediction import Prediction
 from maury.inference.predictor import Predictor
 from maury.instrument import Telluric
@@ -119,7 +119,7 @@ def panels(spectrum: Spectrum, prediction: Prediction, predictor: Predictor) -> 
         name: float(np.clip(prediction.labels[name].value, *limits))
         for name, limits in LIMITS.items()
     }
-    vmac = max(MACROTURBULENCE[0] + MACROTURBULENCE[1] * (values["teff"] - 5777), 1.0)
+    vmac = macroturbulence(values["teff"])
     shift = float(doppler_factor(_velocity(spectrum, prediction)))
     found = []
     for region in REGIONS:

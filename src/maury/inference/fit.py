@@ -15,7 +15,7 @@ from maury.synthesis.broadening import Broadening, gaussian_width
 from maury.synthesis.constants import LIGHT_KMS
 from maury.synthesis.emulator import Emulator
 
-__all__ = ["Fit", "Fitter"]
+__all__ = ["Fit", "Fitter", "macroturbulence"]
 
 # Angstrom between knots of the continuum: the joints of HARPS's orders are that sharp.
 KNOT_SPACING = 10.0
@@ -27,11 +27,23 @@ MAX_VELOCITY = 400.0  # km/s
 MIN_PIXELS = 5000
 ROTATION_STEP = 0.3  # km/s: of the difference that stands for a derivative
 ITERATIONS = 25
-LOWEST_LEVEL = 0.05  # of the continuum, relative to the median flux, that noise is scaled by
+LOWEST_LEVEL = 0.05  # of the flux, relative to its median, that errors are scaled by
 # km/s that the Sun's lines are shifted by themselves, gravitational redshift less convective
 # blueshift, as measured with this fit on sunlight reflected by Ganymede.
 SOLAR_LINE_SHIFT = 0.38
-MACROTURBULENCE = (3.2, 2.3e-3)  # km/s at 5777 K and its slope per K, near Doyle et al. 2014
+
+
+def macroturbulence(teff: float) -> float:
+    """Radial-tangential macroturbulence of a dwarf, km/s, near Doyle et al. 2014, MNRAS 444, 3592.
+
+    What a star has more or less of it goes into its fitted rotation.
+
+    Examples
+    --------
+    >>> macroturbulence(5777.0), macroturbulence(4000.0)
+    (3.2, 1.0)
+    """
+    return max(3.2 + 2.3e-3 * (teff - 5777), 1.0)
 
 
 @dataclass(frozen=True)
@@ -156,7 +168,9 @@ class Fitter:
                 f"only {usable.sum()} pixels of 1 km/s between {self.wavelength[0]:.0f} and "
                 f"{self.wavelength[-1]:.0f} A hold signal; the fit needs {MIN_PIXELS}"
             )
-        level = np.median(binned.flux[usable])
+        level = float(np.median(binned.flux[usable]))
+        if not level > 0:
+            raise GridError(f"the median flux is {level:g}; the fit needs a positive one")
         flux = np.where(usable, binned.flux / level, 1.0)
         noise = _noise(flux, usable)
         return flux, noise, usable & (flux < 6) & (flux > -1)
@@ -208,7 +222,7 @@ class Fitter:
         rows = torch.cat([rows, rows[:1]])
         widths = torch.full((6,), float(vsini))
         widths[5] += ROTATION_STEP
-        vmac = max(MACROTURBULENCE[0] + MACROTURBULENCE[1] * (teff - 5777), 1.0)
+        vmac = macroturbulence(teff)
         shift = LIGHT_KMS * np.log(doppler_factor(rv))
         with torch.no_grad():
             moved = self.broadening(
@@ -261,9 +275,14 @@ class Fitter:
         """Gauss-Newton with Levenberg's damping and Cauchy weights."""
         lower = np.append(self.emulator.lower.numpy(), [-2 * MAX_VELOCITY, 0.0]).astype(float)
         upper = np.append(self.emulator.upper.numpy(), [2 * MAX_VELOCITY, 150.0]).astype(float)
-        variance = self.model_variance + noise**2
         # A pixel beside a bad one may be half bad itself.
         good = good & np.roll(good, 1) & np.roll(good, -1)
+        # Errors scale with the flux's own level: were it the model's, a brighter continuum would
+        # pass for a better fit.
+        ones = np.ones(flux.size)
+        smooth = self.continuum(self.continuum.solve(flux, ones, good.astype(float)))
+        level = np.maximum(smooth, LOWEST_LEVEL)
+        variance = self.model_variance * level**2 + noise**2 * level
         damping, change = 1e-3, np.inf
         coefficients: np.ndarray | None = None
         best: _State | None = None
@@ -272,16 +291,15 @@ class Fitter:
             coefficients = self._level(flux, rows[0], good, variance, coefficients)
             state = _State(parameters, rows, coefficients, self.continuum(coefficients))
             residual = flux - state.level * rows[0]
-            scale2 = variance * np.maximum(state.level, LOWEST_LEVEL) ** 2
-            state.cost = float(np.log1p(residual**2 / (CAUCHY**2 * scale2))[good].mean())
-            if best is not None and state.cost > best.cost * (1 + 1e-6):
+            state.cost = float(np.log1p(residual**2 / (CAUCHY**2 * variance))[good].mean())
+            if best is not None and state.cost > best.cost:
                 # A step that made it worse is taken back and shortened.
                 coefficients, damping = best.coefficients, damping * 8
                 if damping > 1e4:
                     break
             else:
                 best, damping = state, max(damping / 4, 1e-6)
-                weight = self._weight(residual, state.level, good, variance)
+                weight = self._weight(residual, good, variance)
                 normal, gradient = self.continuum.eliminate(
                     rows[1:] * state.level, rows[0], weight, residual
                 )
@@ -295,7 +313,7 @@ class Fitter:
         assert best is not None
         level, model = best.level, best.rows[0]
         residual = flux - level * model
-        weight = self._weight(residual, level, good, variance)
+        weight = self._weight(residual, good, variance)
         covariance = np.linalg.inv(normal)
         used = weight > 0
         # Neighbouring pixels share a resolution element: their residuals are not independent.
@@ -337,22 +355,17 @@ class Fitter:
         """Continuum coefficients that bring the model to the flux, with Cauchy weights."""
         rounds = 4 if coefficients is None else 1
         for _ in range(rounds):
-            if coefficients is None:
-                weight = good / variance
-            else:
-                level = self.continuum(coefficients)
-                weight = self._weight(flux - level * model, level, good, variance)
+            weight = good / variance
+            if coefficients is not None:
+                weight = self._weight(flux - self.continuum(coefficients) * model, good, variance)
             coefficients = self.continuum.solve(flux, model, weight)
         assert coefficients is not None
         return coefficients
 
     @staticmethod
-    def _weight(
-        residual: np.ndarray, level: np.ndarray, good: np.ndarray, variance: np.ndarray
-    ) -> np.ndarray:
+    def _weight(residual: np.ndarray, good: np.ndarray, variance: np.ndarray) -> np.ndarray:
         """Inverse variance of each pixel, less the more it is off: Cauchy's distribution."""
-        scale2 = variance * np.maximum(level, LOWEST_LEVEL) ** 2
-        return np.where(good, 1 / (scale2 + residual**2 / CAUCHY**2), 0.0)
+        return np.where(good, 1 / (variance + residual**2 / CAUCHY**2), 0.0)
 
 
 def _velocity(log_shift: float) -> float:
