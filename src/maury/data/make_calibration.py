@@ -16,6 +16,7 @@ from maury.synthesis.calibration import ReferenceStar, calibrate
 from maury.synthesis.elements import abundances
 from maury.synthesis.linelist import standard_lines
 from maury.synthesis.synthesize import surface_flux
+from maury.wavelength import SPEED_OF_LIGHT
 
 HERE = Path(__file__).parent
 
@@ -33,7 +34,9 @@ def velocity(wavelength: np.ndarray, flux: np.ndarray, model: np.ndarray) -> flo
     trials = np.arange(-1.5, 1.5, 0.01)
     reference = model[window] - model[window].mean()
     score = [
-        np.dot(np.interp(wavelength[window] * (1 + v / 299792.458), wavelength, flux), reference)
+        np.dot(
+            np.interp(wavelength[window] * (1 + v / SPEED_OF_LIGHT), wavelength, flux), reference
+        )
         for v in trials
     ]
     return float(trials[int(np.argmax(score))])
@@ -54,7 +57,7 @@ def main() -> None:
     )
     observed = np.interp(wavelength, atlas_wavelength, atlas_flux)
     shift = velocity(wavelength, observed, star.observed(flux / continuum))
-    observed = np.interp(wavelength * (1 + shift / 299792.458), atlas_wavelength, atlas_flux)
+    observed = np.interp(wavelength * (1 + shift / SPEED_OF_LIGHT), atlas_wavelength, atlas_flux)
     transmission = Telluric.load().transmission(
         wavelength, airmass=1.5, pwv=6.0, resolving_power=60_000
     )

@@ -127,7 +127,7 @@ def reference_fit(fitter: Fitter, spectrum: Spectrum, prediction: Prediction) ->
     flux, noise, usable = fitter.prepare(spectrum)
     good = usable & fitter.clear
     good &= np.roll(good, 1) & np.roll(good, -1)
-    sigma = np.sqrt(fitter.model_variance + noise**2)
+    sigma = np.sqrt(fitter.variance(flux, noise, good))
 
     def residuals(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
         teff, rv, vsini = parameters[0], parameters[4], parameters[5]
@@ -145,7 +145,7 @@ def reference_fit(fitter: Fitter, spectrum: Spectrum, prediction: Prediction) ->
         weight = np.where(good, 1 / sigma**2, 0.0)
         for _ in range(2):
             level = fitter.continuum(fitter.continuum.solve(flux, model, weight))
-            scaled = (flux - level * model) / (sigma * np.maximum(level, 0.05))
+            scaled = (flux - level * model) / sigma
             weight = np.where(good, 1 / (sigma**2 * (1 + (scaled / CAUCHY) ** 2)), 0.0)
         return scaled[good]
 

@@ -12,8 +12,8 @@ from maury.inference.continuum import LocalContinuum
 from maury.instrument.telluric import Telluric
 from maury.spectrum import Spectrum, doppler_factor, resample, vacuum_to_air
 from maury.synthesis.broadening import Broadening, gaussian_width
-from maury.synthesis.constants import LIGHT_KMS
 from maury.synthesis.emulator import Emulator
+from maury.wavelength import SPEED_OF_LIGHT
 
 __all__ = ["Fit", "Fitter", "macroturbulence"]
 
@@ -175,6 +175,17 @@ class Fitter:
         noise = _noise(flux, usable)
         return flux, noise, usable & (flux < 6) & (flux > -1)
 
+    def variance(self, flux: np.ndarray, noise: float, good: np.ndarray) -> np.ndarray:
+        """Variance of each pixel: photons, and what the computed Sun is off by there.
+
+        Both scale with the flux's own level: were it the model's continuum, a brighter one would
+        pass for a better fit.
+        """
+        ones = np.ones(flux.size)
+        smooth = self.continuum(self.continuum.solve(flux, ones, good.astype(float)))
+        level = np.maximum(smooth, LOWEST_LEVEL)
+        return self.model_variance * level**2 + noise**2 * level
+
     def velocity(self, flux: np.ndarray, usable: np.ndarray, labels: np.ndarray) -> float:
         """Radial velocity (km/s) by cross-correlation with the model of these labels."""
         template = self._spectra(labels, derivatives=False)[0].numpy()
@@ -223,7 +234,7 @@ class Fitter:
         widths = torch.full((6,), float(vsini))
         widths[5] += ROTATION_STEP
         vmac = macroturbulence(teff)
-        shift = LIGHT_KMS * np.log(doppler_factor(rv))
+        shift = SPEED_OF_LIGHT * np.log(doppler_factor(rv))
         with torch.no_grad():
             moved = self.broadening(
                 rows,
@@ -277,12 +288,7 @@ class Fitter:
         upper = np.append(self.emulator.upper.numpy(), [2 * MAX_VELOCITY, 150.0]).astype(float)
         # A pixel beside a bad one may be half bad itself.
         good = good & np.roll(good, 1) & np.roll(good, -1)
-        # Errors scale with the flux's own level: were it the model's, a brighter continuum would
-        # pass for a better fit.
-        ones = np.ones(flux.size)
-        smooth = self.continuum(self.continuum.solve(flux, ones, good.astype(float)))
-        level = np.maximum(smooth, LOWEST_LEVEL)
-        variance = self.model_variance * level**2 + noise**2 * level
+        variance = self.variance(flux, noise, good)
         damping, change = 1e-3, np.inf
         coefficients: np.ndarray | None = None
         best: _State | None = None
@@ -370,7 +376,7 @@ class Fitter:
 
 def _velocity(log_shift: float) -> float:
     """Radial velocity of a shift c ln(ratio), both km/s: the inverse of `doppler_factor`."""
-    return LIGHT_KMS * np.tanh(log_shift / LIGHT_KMS)
+    return SPEED_OF_LIGHT * np.tanh(log_shift / SPEED_OF_LIGHT)
 
 
 def _noise(flux: np.ndarray, usable: np.ndarray) -> float:

@@ -11,7 +11,7 @@ from maury.inference.fit import Fit, Fitter
 from maury.instrument.telluric import Telluric
 from maury.spectrum import Spectrum
 from maury.synthesis.broadening import gaussian_width
-from maury.synthesis.constants import LIGHT_KMS
+from maury.wavelength import SPEED_OF_LIGHT
 
 __all__ = ["TelluricFit", "fit_tellurics"]
 
@@ -63,7 +63,7 @@ class _Band:
         self.pixels = wavelength[(wavelength > low) & (wavelength < high)]
         sigma = gaussian_width(resolving_power) / telluric.velocity_step
         reach = int(np.ceil(5 * sigma))
-        margin = low * SEARCH_MARGIN / LIGHT_KMS
+        margin = low * SEARCH_MARGIN / SPEED_OF_LIGHT
         first, last = np.searchsorted(telluric.wavelength, (low - margin, high + margin))
         part = slice(max(first - reach, 0), last + reach)
         self.oxygen, self.water = telluric.oxygen[part], telluric.water[part]
@@ -79,7 +79,7 @@ class _Band:
             sharp = np.exp(-airmass * (self.oxygen + pwv * self.water))
             self.smooth = np.convolve(sharp, self.kernel, mode="valid")
             self.state = (airmass, pwv)
-        return np.interp(self.pixels / (1 + berv / LIGHT_KMS), self.fine, self.smooth)
+        return np.interp(self.pixels / (1 + berv / SPEED_OF_LIGHT), self.fine, self.smooth)
 
 
 def _straight(wavelength: np.ndarray, ratio: np.ndarray, model: np.ndarray) -> np.ndarray:

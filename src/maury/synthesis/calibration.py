@@ -10,7 +10,7 @@ from scipy.sparse.linalg import lsmr
 
 from maury.synthesis.atmosphere import Atmosphere
 from maury.synthesis.broadening import broaden
-from maury.synthesis.constants import ATOMIC_MASS, BOLTZMANN, LIGHT, LIGHT_KMS
+from maury.synthesis.constants import ATOMIC_MASS, BOLTZMANN, KILOMETRE
 from maury.synthesis.equation_of_state import Gas, solve
 from maury.synthesis.linelist import LineList
 from maury.synthesis.lines import CLASSICAL, vdw_perturbers, voigt
@@ -109,7 +109,7 @@ def _shares(star: ReferenceStar, lines: LineList, gas: Gas) -> sparse.csc_matrix
     )  # fmt: skip
     _profiles(
         star.wavelength, step, columns, per_species[lines.species_index], gas.temperature[d],
-        gas.electrons[d], vdw_perturbers(gas)[d], (star.vmic / LIGHT_KMS * LIGHT) ** 2,
+        gas.electrons[d], vdw_perturbers(gas)[d], (star.vmic * KILOMETRE) ** 2,
         HALF_WINDOW, pixel, value, count,
     )  # fmt: skip
     inside = np.arange(width) < count[:, None]

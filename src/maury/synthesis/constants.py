@@ -5,8 +5,8 @@ __all__ = [
     "BOLTZMANN",
     "BOLTZMANN_EV",
     "ELECTRON_MASS",
+    "KILOMETRE",
     "LIGHT",
-    "LIGHT_KMS",
     "PLANCK",
     "RYDBERG_H_EV",
     "SECOND_RADIATION",
@@ -17,7 +17,7 @@ BOLTZMANN = 1.380649e-16  # erg / K
 BOLTZMANN_EV = 8.617333262e-5  # eV / K
 PLANCK = 6.62607015e-27  # erg s
 LIGHT = 2.99792458e10  # cm / s
-LIGHT_KMS = 299792.458  # km / s
+KILOMETRE = 1e5  # cm
 ELECTRON_MASS = 9.1093837015e-28  # g
 ATOMIC_MASS = 1.66053906660e-24  # g
 RYDBERG_H_EV = 13.598287  # eV, of hydrogen

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from maury.errors import WeightsError
-from maury.synthesis.constants import LIGHT_KMS
+from maury.wavelength import SPEED_OF_LIGHT
 
 __all__ = ["STANDARD", "Emulator", "log_wavelength"]
 
@@ -46,7 +46,7 @@ def log_wavelength(start: float, velocity_step: float, size: int) -> np.ndarray:
     >>> log_wavelength(5000.0, 299.792458, 3).round(3)
     array([5000.   , 5005.003, 5010.01 ])
     """
-    return start * np.exp(np.arange(size) * (velocity_step / LIGHT_KMS))
+    return start * np.exp(np.arange(size) * (velocity_step / SPEED_OF_LIGHT))
 
 
 class Emulator(torch.nn.Module):

@@ -12,8 +12,8 @@ from maury.synthesis.constants import (
     ATOMIC_MASS,
     BOLTZMANN,
     BOLTZMANN_EV,
+    KILOMETRE,
     LIGHT,
-    LIGHT_KMS,
     RYDBERG_H_EV,
     SECOND_RADIATION,
 )
@@ -109,7 +109,7 @@ def hydrogen_opacity(
         area = CLASSICAL * 10.0**log_gf * lower_level * stimulated * centre**2 / (LIGHT * 1e8)
         half = np.zeros(t.size)
         doppler = centre / LIGHT * np.sqrt(
-            2 * BOLTZMANN * t / (1.008 * ATOMIC_MASS) + (vmic / LIGHT_KMS * LIGHT) ** 2
+            2 * BOLTZMANN * t / (1.008 * ATOMIC_MASS) + (vmic * KILOMETRE) ** 2
         )  # fmt: skip
         if int(n) in SELF_BROADENING:
             sigma, alpha = SELF_BROADENING[int(n)]

@@ -10,8 +10,8 @@ from maury.synthesis.constants import (
     ATOMIC_MASS,
     BOLTZMANN,
     BOLTZMANN_EV,
+    KILOMETRE,
     LIGHT,
-    LIGHT_KMS,
     SECOND_RADIATION,
 )
 from maury.synthesis.equation_of_state import Gas
@@ -178,7 +178,7 @@ def line_opacity(
         near.vdw_exponent,
     )
     perturbers = vdw_perturbers(gas)
-    xi2 = (vmic / LIGHT_KMS * LIGHT) ** 2
+    xi2 = (vmic * KILOMETRE) ** 2
     state = (per_state, gas.temperature, gas.electrons, perturbers, xi2)
     reach = _reach(
         columns, near.species_index, *state, continuum, continuum_start, continuum_step, cutoff

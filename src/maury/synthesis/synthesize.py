@@ -13,7 +13,6 @@ from maury.grid import Medium
 from maury.spectrum import Observation, Spectrum
 from maury.synthesis.atmosphere import Atmosphere, atlas9
 from maury.synthesis.broadening import broaden, gaussian_width
-from maury.synthesis.constants import LIGHT_KMS
 from maury.synthesis.continuum import continuum_opacity
 from maury.synthesis.elements import abundances
 from maury.synthesis.equation_of_state import solve
@@ -21,7 +20,7 @@ from maury.synthesis.hydrogen import hydrogen_opacity
 from maury.synthesis.linelist import LineList, standard_lines
 from maury.synthesis.lines import line_opacity
 from maury.synthesis.transfer import emergent_flux
-from maury.wavelength import air_to_vacuum, vacuum_to_air
+from maury.wavelength import SPEED_OF_LIGHT, air_to_vacuum, vacuum_to_air
 
 __all__ = ["surface_flux", "synthesize"]
 
@@ -125,9 +124,11 @@ def _wavelengths(
 
 def _sampling(air: NDArray[np.float64], margin: float) -> NDArray[np.float64]:
     """Wavelengths that resolve the lines, from ``margin`` km/s before to as much after ``air``."""
-    first = max(np.log(air[0]) - margin / LIGHT_KMS, np.log(COVERAGE[0]))
-    last = min(np.log(air[-1]) + margin / LIGHT_KMS, np.log(COVERAGE[1]))
-    return np.exp(np.linspace(first, last, int((last - first) * LIGHT_KMS / RESOLVING_STEP) + 8))
+    first = max(np.log(air[0]) - margin / SPEED_OF_LIGHT, np.log(COVERAGE[0]))
+    last = min(np.log(air[-1]) + margin / SPEED_OF_LIGHT, np.log(COVERAGE[1]))
+    return np.exp(
+        np.linspace(first, last, int((last - first) * SPEED_OF_LIGHT / RESOLVING_STEP) + 8)
+    )
 
 
 def _star(
@@ -267,5 +268,13 @@ def synthesize(
         flux=relative if normalized else relative * continuum,
         medium=medium,
         frame="rest",
-        meta=Observation(object=name, flux_unit=None if normalized else FLUX_UNIT),
+        meta=Observation(
+            object=name,
+            flux_unit=None if normalized else FLUX_UNIT,
+            teff=model.teff,
+            logg=model.logg,
+            mh=metallicity,
+            alpha=enhancement,
+            vmic=turbulence,
+        ),
     )
