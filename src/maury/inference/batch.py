@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import traceback
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
+import numba
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -110,7 +110,7 @@ def _start_worker(job: Job) -> None:
     # One core a process: their threads would only wait for one another.
     torch.set_num_threads(1)
     threadpool_limits(limits=1)
-    os.environ["NUMBA_NUM_THREADS"] = "1"
+    numba.set_num_threads(1)
     _worker = (load(job.model, resolving_power=job.resolving_power), job)
 
 
