@@ -140,7 +140,7 @@ def test_optical_depth_integrates_to_the_hitran_intensities() -> None:
     [("O2", 6867, 6925), ("O2", 6276, 6320), ("H2O", 5885, 5990), ("H2O", 6470, 6580)],
 )
 def test_bands_equal_independent_templates(molecule: str, lower: float, upper: float) -> None:
-    """The template transmissions of ../shared (its licence lies beside them), smoothed to about R = 115,000."""
+    """The template transmissions of ../shared, smoothed to about R = 115,000."""
     with fits.open(SHARED / f"physics/telluric_sky/{molecule}.fits") as file:
         wavelength = vacuum_to_air(np.asarray(file[1].data["wave"], dtype=np.float64))
         template = np.asarray(file[1].data["flux"], dtype=np.float64)
