@@ -24,14 +24,18 @@ def fitter() -> Fitter:
 
 
 @pytest.fixture(scope="module")
-def exposure(fitter: Fitter) -> Spectrum:
+def star(fitter: Fitter) -> Spectrum:
     labels = torch.tensor([[TRUTH[name] for name in fitter.emulator.names]])
     with torch.no_grad():
         flux = fitter.emulator.flux(labels)[0].double().numpy()
-    star = Spectrum(
+    return Spectrum(
         wavelength=fitter.wavelength, flux=flux, uncertainty=None,
         mask=np.zeros(flux.size, bool), medium="air", frame="rest", meta=Observation(),
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def exposure(star: Spectrum) -> Spectrum:
     return simulate_exposure(
         star, rv=RV, berv=BERV, airmass=AIRMASS, pwv=PWV, vsini=VSINI, vmac=3.0, snr=150, seed=5,
         grid=GRID,
@@ -100,15 +104,8 @@ def test_lines_that_do_not_exist_are_borne(fitter, exposure, fit):
     assert found.values["mh"] == pytest.approx(fit.values["mh"], abs=0.02)
 
 
-def test_noise_does_not_hold_the_fit_at_its_start(fitter):
+def test_noise_does_not_hold_the_fit_at_its_start(fitter, star):
     """A brighter continuum is noisier; were that not counted, few photons would bias the fit."""
-    labels = torch.tensor([[TRUTH[name] for name in fitter.emulator.names]])
-    with torch.no_grad():
-        flux = fitter.emulator.flux(labels)[0].double().numpy()
-    star = Spectrum(
-        wavelength=fitter.wavelength, flux=flux, uncertainty=None,
-        mask=np.zeros(flux.size, bool), medium="air", frame="rest", meta=Observation(),
-    )  # fmt: skip
     off = []
     for seed in range(3):
         noisy = simulate_exposure(star, rv=RV, vsini=VSINI, vmac=3.0, snr=6, seed=seed, grid=GRID)
