@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 POOR_FIT = 0.035
-"""Residual (of the continuum) above which a fit is poor: the Sun's is 0.002, M dwarfs' 0.12-0.15."""
+"""Residual (of the continuum) above which a fit is poor: the Sun has 0.002, M dwarfs 0.12-0.15."""
 
 LARGEST_AIRMASS = 3.99
 """The fit of telluric lines goes up to 4."""
