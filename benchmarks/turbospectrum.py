@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from maury.synthesis.atmosphere import atlas9
+from maury.synthesis.atmosphere import model_atmosphere
 from maury.synthesis.elements import abundances
 from maury.synthesis.linelist import standard_lines
 from maury.synthesis.synthesize import surface_flux
@@ -33,7 +33,7 @@ def compare(path: Path) -> None:
         vmic, theirs, their_flux = float(file["vmic"]), file["norm"], file["flux"]
     lines = standard_lines(calibrated=False)
     start = time.perf_counter()
-    flux, continuum = surface_flux(wavelength, atlas9(*labels), abundance, lines, vmic)
+    flux, continuum = surface_flux(wavelength, model_atmosphere(*labels), abundance, lines, vmic)
     seconds = time.perf_counter() - start
     width = SMOOTHING / (wavelength[1] - wavelength[0])
     difference = gaussian_filter1d(flux / continuum, width) - gaussian_filter1d(theirs, width)
@@ -54,7 +54,9 @@ def main() -> None:
         sys.exit(f"{folder} holds no spectra to compare with.")
     # The first synthesis compiles the kernels: leave that out of the times.
     window = np.array([5000.0, 5000.1])
-    surface_flux(window, atlas9(5777, 4.44, 0.0), abundances(), standard_lines(False), 1.0)
+    surface_flux(
+        window, model_atmosphere(5777, 4.44, 0.0), abundances(), standard_lines(False), 1.0
+    )
     titles = [f"{lower}-{upper} A" for lower, upper in RANGES]
     print(f"| Teff, log g, [M/H] | {' | '.join(titles)} | s |")
     print("|---" * (len(RANGES) + 2) + "|")

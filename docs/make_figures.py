@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from maury.synthesis.atmosphere import atlas9
+from maury.synthesis.atmosphere import model_atmosphere
 from maury.synthesis.broadening import broaden
 from maury.synthesis.elements import abundances
 from maury.synthesis.linelist import standard_lines
@@ -43,7 +43,7 @@ def computed_sun(wavelength: np.ndarray, calibrated: bool) -> np.ndarray:
     step = wavelength[1] - wavelength[0]
     wide = np.arange(wavelength[0] - margin, wavelength[-1] + margin, step)
     lines = standard_lines(calibrated=calibrated)
-    flux, continuum = surface_flux(wide, atlas9(**SUN), abundances(), lines, VMIC)
+    flux, continuum = surface_flux(wide, model_atmosphere(**SUN), abundances(), lines, VMIC)
     relative = broaden(wide, flux / continuum, vsini=VSINI, vmac=VMAC)
     return np.interp(wavelength, wide, relative)
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from maury.cli import app
 from maury.errors import MauryError
 from maury.readers import read
-from maury.synthesis.atmosphere import atlas9
+from maury.synthesis.atmosphere import model_atmosphere
 from maury.synthesis.synthesize import synthesize
 
 WINDOW = ["--start", "5180", "--stop", "5185", "--step", "0.02", "--normalized"]
@@ -28,7 +28,7 @@ def run(*arguments: str | Path):
 @pytest.fixture
 def deck(tmp_path: Path) -> Path:
     """An ATLAS deck of a star between the grid's models."""
-    model = atlas9(5777, 4.44, -0.3)
+    model = model_atmosphere(5777, 4.44, -0.3)
     path = tmp_path / "star.mod"
     text = "TEFF   5777.  GRAVITY 4.44000 LTE\nTITLE star\n"
     text += "ABUNDANCE SCALE   0.50119 ABUNDANCE CHANGE 1 0.92040 2 0.07834\n"

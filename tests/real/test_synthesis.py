@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from maury.data import load_table
-from maury.synthesis.atmosphere import atlas9
+from maury.synthesis.atmosphere import model_atmosphere
 from maury.synthesis.broadening import broaden
 from maury.synthesis.calibration import local_continuum
 from maury.synthesis.elements import abundances
@@ -34,7 +34,7 @@ def turbospectrum_and_ours(
         elements = zip(file["abund_el"], file["abund"], strict=True)
         flux, continuum = surface_flux(
             wavelength[inside],
-            atlas9(float(file["teff"]), float(file["logg"]), float(file["mh"])),
+            model_atmosphere(float(file["teff"]), float(file["logg"]), float(file["mh"])),
             {str(element): 10.0 ** (float(value) - 12) for element, value in elements},
             standard_lines(calibrated=False),
             float(file["vmic"]),
@@ -86,7 +86,11 @@ def computed_sun(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Normalised flux with the Sun's macroturbulence and rotation, and the continuum."""
     flux, continuum = surface_flux(
-        wavelength, atlas9(5772, 4.438, 0.0), abundances(), standard_lines(calibrated), 1.0
+        wavelength,
+        model_atmosphere(5772, 4.438, 0.0),
+        abundances(),
+        standard_lines(calibrated),
+        1.0,
     )
     return broaden(wavelength, flux / continuum, vsini=1.9, vmac=3.6), continuum
 

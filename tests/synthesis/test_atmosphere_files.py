@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from maury.errors import SynthesisError
-from maury.synthesis.atmosphere import Atmosphere, atlas9
+from maury.synthesis.atmosphere import Atmosphere, model_atmosphere
 from maury.synthesis.atmosphere_files import read_atmosphere
 from maury.synthesis.synthesize import synthesize
 
@@ -103,13 +103,13 @@ def as_marcs(model: Atmosphere, shape: dict = PLANE, alpha: float = 0.0) -> str:
 
 @pytest.fixture(scope="module")
 def sun() -> Atmosphere:
-    return atlas9(5777, 4.44, 0.0)
+    return model_atmosphere(5777, 4.44, 0.0)
 
 
 @pytest.mark.parametrize("write", [as_atlas, as_marcs])
 @pytest.mark.parametrize("star", [(5777, 4.44, 0.0), (4500, 4.5, -1.0), (9000, 4.0, 0.5)])
 def test_layers_come_back(tmp_path: Path, write: Callable, star: tuple) -> None:
-    model = atlas9(*star)
+    model = model_atmosphere(*star)
     path = tmp_path / "star.mod"
     path.write_text(write(model))
     again = read_atmosphere(path)
@@ -144,7 +144,7 @@ def test_flux_of_the_file_is_that_of_the_grid(tmp_path: Path, sun: Atmosphere) -
 
 def test_abundances_are_the_files_unless_given(tmp_path: Path) -> None:
     path = tmp_path / "poor.mod"
-    path.write_text(as_atlas(atlas9(5500, 4.5, -1.0), alpha=0.4))
+    path.write_text(as_atlas(model_atmosphere(5500, 4.5, -1.0), alpha=0.4))
     model = read_atmosphere(path)
     assert (model.mh, model.alpha) == pytest.approx((-1.0, 0.4))
     window = {"wavelength": WINDOW, "normalized": True}
@@ -158,7 +158,7 @@ def test_abundances_are_the_files_unless_given(tmp_path: Path) -> None:
 def test_metals_lowered_one_by_one_count_as_metallicity(tmp_path: Path) -> None:
     """As in ATLAS12, whose scale stays 1."""
     path = tmp_path / "atlas12.mod"
-    path.write_text(as_atlas(atlas9(5500, 4.5, -0.5), alpha=0.2, iron_peak=-0.5))
+    path.write_text(as_atlas(model_atmosphere(5500, 4.5, -0.5), alpha=0.2, iron_peak=-0.5))
     model = read_atmosphere(path)
     assert (model.mh, model.alpha) == pytest.approx((-0.5, 0.2), abs=2e-3)
 
@@ -233,7 +233,7 @@ def test_broken_files_are_told_in_one_sentence(
 def test_impossible_layers_are_told(
     tmp_path: Path, write: Callable, column: str, value: float, message: str
 ) -> None:
-    model = atlas9(5777, 4.44, 0.0)
+    model = model_atmosphere(5777, 4.44, 0.0)
     getattr(model, column)[4] = value
     path = tmp_path / "sun.mod"
     path.write_text(write(model))

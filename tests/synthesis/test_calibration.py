@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from maury.synthesis.atmosphere import atlas9
+from maury.synthesis.atmosphere import model_atmosphere
 from maury.synthesis.calibration import ReferenceStar, calibrate, local_continuum
 from maury.synthesis.elements import abundances
 from maury.synthesis.linelist import standard_lines
@@ -31,7 +31,7 @@ def fitted():
     for name, change in WRONG.items():
         truth[index_of(lines, name)] = change
     truth[index_of(lines, ABSENT)] = -10.0
-    atmosphere, abundance = atlas9(5772, 4.438, 0.0), abundances()
+    atmosphere, abundance = model_atmosphere(5772, 4.438, 0.0), abundances()
     flux, continuum = surface_flux(
         WAVELENGTH, atmosphere, abundance, lines.with_log_gf(lines.log_gf + truth), 1.0
     )

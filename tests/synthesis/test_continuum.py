@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy import constants
 
-from maury.synthesis.atmosphere import atlas9
+from maury.synthesis.atmosphere import model_atmosphere
 from maury.synthesis.continuum import continuum_opacity
 from maury.synthesis.elements import abundances
 from maury.synthesis.equation_of_state import Gas, solve
@@ -136,7 +136,7 @@ def test_the_suns_opacity_at_unit_optical_depth() -> None:
 
     Gray 2005, Table 9.2: log Pg = 5.10, log Pe = 1.9 there.
     """
-    model = atlas9(5777, 4.44, 0.0)
+    model = model_atmosphere(5777, 4.44, 0.0)
     gas = solve(model.temperature, model.pressure, abundances())
     kappa = continuum_opacity(np.array([5000.0]), gas)[:, 0] / gas.density
     tau = kappa[0] * model.rhox[0] + np.concatenate(

@@ -5,7 +5,7 @@ import pytest
 from astropy import constants
 
 from maury.errors import SynthesisError
-from maury.synthesis.atmosphere import atlas9
+from maury.synthesis.atmosphere import model_atmosphere
 from maury.synthesis.elements import MASSES, SYMBOLS, abundances
 from maury.synthesis.equation_of_state import Gas, solve
 
@@ -26,7 +26,7 @@ def atoms_of(species: str) -> tuple[str, ...]:
 @pytest.fixture(scope="module", params=[(5777, 4.44, 0.0), (3500, 5.0, 0.5), (11500, 3.5, -1.5)])
 def case(request) -> tuple[Gas, np.ndarray, dict[str, float]]:
     """A gas solved in a solar, a cool metal-rich and a hot metal-poor atmosphere."""
-    atmosphere, abundance = atlas9(*request.param), abundances(request.param[2])
+    atmosphere, abundance = model_atmosphere(*request.param), abundances(request.param[2])
     gas = solve(atmosphere.temperature, atmosphere.pressure, abundance)
     return gas, atmosphere.pressure, abundance
 
@@ -134,13 +134,13 @@ def test_iron_has_its_known_partition_functions() -> None:
 def test_electrons_agree_with_the_atmosphere_models() -> None:
     """ATLAS9 solved its own equation of state."""
     for parameters in ((5777, 4.44, 0.0), (8000, 4.0, 0.0), (4500, 4.5, -1.0)):
-        model = atlas9(*parameters)
+        model = model_atmosphere(*parameters)
         gas = solve(model.temperature, model.pressure, abundances(parameters[2]))
         assert np.median(np.abs(gas.electrons / model.electron_density - 1)) < 0.04
 
 
 def test_a_first_guess_does_not_change_the_result() -> None:
-    model = atlas9(5000, 4.5, 0.0)
+    model = model_atmosphere(5000, 4.5, 0.0)
     arguments = (model.temperature, model.pressure, abundances())
     free, guessed = solve(*arguments), solve(*arguments, electrons=model.electron_density)
     np.testing.assert_allclose(free.electrons, guessed.electrons, rtol=1e-5)

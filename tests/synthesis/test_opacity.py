@@ -6,7 +6,7 @@ from scipy.special import expn
 
 from maury.errors import SynthesisError
 from maury.synthesis import opacity
-from maury.synthesis.atmosphere import atlas9
+from maury.synthesis.atmosphere import model_atmosphere
 from maury.synthesis.elements import abundances
 from maury.synthesis.linelist import standard_lines
 from maury.synthesis.opacity import OpacityTable
@@ -30,7 +30,7 @@ def table(folder) -> OpacityTable:
     ("teff", "logg"), [(4100, 4.8), (5100, 3.6), (5777, 4.44), (6700, 4.1), (7900, 5.0)]
 )
 def test_spectrum_is_that_of_the_direct_sum(table, teff, logg):
-    star = atlas9(teff, logg, MH)
+    star = model_atmosphere(teff, logg, MH)
     flux, continuum = table.flux(star)
     exact, level = surface_flux(table.wavelength, star, abundances(MH), standard_lines(), VMIC)
     difference = flux / continuum - exact / level
@@ -48,7 +48,7 @@ def test_three_exponentials_are_the_exponential_integrals():
 
 
 def test_an_isothermal_atmosphere_shines_as_a_black_body(table):
-    star = atlas9(6000, 4.0, MH)
+    star = model_atmosphere(6000, 4.0, MH)
     flat = opacity.replace(star, temperature=np.full_like(star.temperature, 6000.0))
     flux, continuum = table.flux(flat)
     planck = np.pi * opacity._planck(table.wavelength, np.array([6000.0]))[:, 0]
@@ -57,7 +57,7 @@ def test_an_isothermal_atmosphere_shines_as_a_black_body(table):
 
 
 def test_threads_do_not_change_the_result(table):
-    star = atlas9(5000, 4.5, MH)
+    star = model_atmosphere(5000, 4.5, MH)
     one, three = table.flux(star)[0], table.flux(star, workers=3)[0]
     np.testing.assert_array_equal(one, three)
 

@@ -32,7 +32,7 @@ class LinesMode(StrEnum):
 def synthesize(
     out: Annotated[Path, typer.Option(help="File to write, ending in .fits, .txt or .csv.")],
     teff: Annotated[
-        float | None, typer.Option(help="Effective temperature, K: 3500 to 11500.")
+        float | None, typer.Option(help="Effective temperature, K: 3000 to 11500.")
     ] = None,
     logg: Annotated[
         float | None, typer.Option(help="log10 of gravity in cm s-2: 3.5 to 5.")

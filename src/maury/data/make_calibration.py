@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import minimum_filter1d
 
 from maury.instrument.telluric import Telluric
-from maury.synthesis.atmosphere import atlas9
+from maury.synthesis.atmosphere import model_atmosphere
 from maury.synthesis.calibration import ReferenceStar, calibrate
 from maury.synthesis.elements import abundances
 from maury.synthesis.linelist import standard_lines
@@ -49,7 +49,7 @@ def main() -> None:
         atlas_wavelength = atlas["wave_air"]
         atlas_flux = atlas["residual_flux"].astype(np.float64)
     wavelength = START + STEP * np.arange(round((STOP - START) / STEP) + 1)
-    atmosphere, abundance = atlas9(**SUN), abundances()
+    atmosphere, abundance = model_atmosphere(**SUN), abundances()
     lines = standard_lines(calibrated=False)
     flux, continuum = surface_flux(wavelength, atmosphere, abundance, lines, VMIC)
     star = ReferenceStar(

@@ -10,8 +10,10 @@ from typing import Any
 
 import h5py
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 
 from maury.data.line_sources import atoms_above_4200, atoms_below_4200, molecules
+from maury.synthesis.constants import BOLTZMANN
 
 HERE = Path(__file__).parent
 
@@ -23,18 +25,56 @@ MOLECULES = {
 }  # fmt: skip
 
 
+def _marcs(source: Path, mh: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """MARCS models of 3000-3750 K brought to other optical depths: Teff, logarithms of the layers.
+
+    MARCS begins at log tau = -5. What is above follows the slope of each logarithm over the
+    uppermost decade of tau: pressure stays proportional to column mass.
+    """
+    with np.load(source / "atmospheres/marcs_pp_compact.npz") as table:
+        columns = [str(c) for c in table["columns"]]
+        teff = table["teff"][np.isin(table["teff"], [*np.arange(3000, 3501, 100), 3750])]
+        rows = np.ix_(np.searchsorted(table["mh"], mh), np.searchsorted(table["teff"], teff))
+        models = table["layers"][rows].astype(np.float64)
+    tau = models[0, 0, 0, :, columns.index("lgTauR")]
+    rhox, temperature, gas, electron = (
+        models[..., columns.index(c)] for c in ("RHOX", "T", "Pg", "Pe")
+    )
+    log = np.log(np.stack([rhox, temperature, gas, electron / (BOLTZMANN * temperature)], axis=-1))
+    decade = int(np.searchsorted(tau, tau[0] + 1.0))
+    top = depth[depth < tau[0]]
+    slope = (log[..., decade, :] - log[..., 0, :]) / (tau[decade] - tau[0])
+    above = log[..., :1, :] + slope[..., None, :] * (top - tau[0])[:, None]
+    within = PchipInterpolator(tau, log, axis=-2)(depth[depth >= tau[0]])
+    return teff, np.concatenate([above, within], axis=-2)
+
+
 def atmospheres(source: Path) -> None:
-    """ATLAS9 layers: [M/H], Teff, log g, layer, (rhox, T, P, n_e)."""
+    """MARCS and ATLAS9: [M/H], Teff, log g, layer, (rhox, T, P, n_e).
+
+    All have 72 layers at log tau_Rosseland = -6.875, -6.75 .. 2, those of ATLAS9. MARCS holds to
+    3500 K and ATLAS9 from 4000 K; the node at 3750 K is the mean of the logarithms of both.
+    """
+    depth = -6.875 + 0.125 * np.arange(72)
     with np.load(source / "atmospheres/atlas9_odfnew_vt2_compact.npz") as table:
         columns = [str(c) for c in table["columns"]]
         take = [columns.index(c) for c in ("RHOX", "T", "P", "XNE")]
+        warm = table["teff"] >= 3750
+        mh, teff = table["mh"].astype(np.float64), table["teff"][warm].astype(np.float64)
+        log = np.log(table["layers"][:, warm][..., take].astype(np.float64))
+        cool_teff, cool = _marcs(source, mh, depth)
+        log[:, 0] = (log[:, 0] + cool[:, -1]) / 2
         np.savez_compressed(
             HERE / "atmospheres.npz",
-            layers=table["layers"][..., take].astype(np.float32),
-            teff=table["teff"].astype(np.float64),
+            layers=np.exp(np.concatenate([cool[:, :-1], log], axis=1)).astype(np.float32),
+            teff=np.concatenate([cool_teff[:-1], teff]),
             logg=table["logg"].astype(np.float64),
-            mh=table["mh"].astype(np.float64),
-            citation="ATLAS9 ODFNEW, vturb 2 km/s: Castelli & Kurucz 2003, IAU Symp. 210, A20",
+            mh=mh,
+            citation=(
+                "4000 K and above: ATLAS9 ODFNEW, vturb 2 km/s, Castelli & Kurucz 2003, IAU Symp. "
+                "210, A20; 3500 K and below: MARCS, Gustafsson et al. 2008, A&A 486, 951; 3750 K: "
+                "the mean of both"
+            ),
         )
 
 

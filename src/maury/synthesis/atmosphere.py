@@ -1,4 +1,4 @@
-"""Model atmospheres: the ATLAS9 grid, interpolated in the logarithms of its columns."""
+"""Model atmospheres: MARCS and ATLAS9 in one grid, interpolated in logarithms."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -8,7 +8,7 @@ import numpy as np
 from maury.data import load_table
 from maury.errors import SynthesisError
 
-__all__ = ["Atmosphere", "atlas9"]
+__all__ = ["Atmosphere", "atmosphere_grid", "model_atmosphere"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,16 @@ class Atmosphere:
 
 
 @cache
-def _grid() -> dict[str, np.ndarray]:
+def atmosphere_grid() -> dict[str, np.ndarray]:
+    """The embedded grid of model atmospheres.
+
+    Returns
+    -------
+    dict
+        ``mh`` (dex), ``teff`` (K) and ``logg``, increasing nodes; ``layers``, the natural logarithm
+        of (rhox, temperature, pressure, electron density) in the units of `Atmosphere`, shape
+        (mh, teff, logg, layer, column), from the top down.
+    """
     table = load_table("atmospheres")
     return {**table, "layers": np.log(table["layers"].astype(np.float64))}
 
@@ -60,15 +69,23 @@ def _bracket(name: str, nodes: np.ndarray, value: float, unit: str) -> tuple[int
     return i, float((value - nodes[i]) / (nodes[i + 1] - nodes[i]))
 
 
-def atlas9(teff: float, logg: float, mh: float) -> Atmosphere:
-    """Interpolate the ATLAS9 grid (Castelli & Kurucz 2003; vturb 2 km/s).
+def model_atmosphere(teff: float, logg: float, mh: float) -> Atmosphere:
+    """Interpolate the grid of model atmospheres.
 
-    Trilinear in Teff, log g and [M/H], in the logarithm of every column at equal layer number.
+    ATLAS9 from 4000 K up (Castelli & Kurucz 2003; scaled solar, vturb 2 km/s), MARCS from 3500 K
+    down (Gustafsson et al. 2008, A&A 486, 951; plane-parallel). Trilinear in Teff, log g and
+    [M/H], in the logarithm of every column at equal layer number.
+
+    The grid has one set of 72 layers, ATLAS9's, at Rosseland optical depths from 1e-6.875 to 100.
+    The MARCS models were brought to these depths when the table was made; above tau = 1e-5, where
+    they end, their columns go on as power laws of tau. The node at 3750 K is the mean of both, so
+    that from 3500 to 4000 K the one passes into the other without a jump: at 4000 K the two are
+    5-90 K apart where the continuum and most lines form, at 3500 K 50-250 K.
 
     Parameters
     ----------
     teff
-        Effective temperature, 3500-11500 K.
+        Effective temperature, 3000-11500 K.
     logg
         log10 of the surface gravity in cm s-2, 3.5-5.0.
     mh
@@ -81,11 +98,11 @@ def atlas9(teff: float, logg: float, mh: float) -> Atmosphere:
 
     Examples
     --------
-    >>> sun = atlas9(5777, 4.44, 0.0)
+    >>> sun = model_atmosphere(5777, 4.44, 0.0)
     >>> bool(5500 < np.interp(1.1e5, sun.pressure, sun.temperature) < 6800)
     True
     """
-    grid = _grid()
+    grid = atmosphere_grid()
     result = np.zeros(grid["layers"].shape[-2:])
     brackets = [
         _bracket("[M/H]", grid["mh"], mh, " dex"),

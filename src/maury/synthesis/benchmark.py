@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from maury.benchmark import Benchmark
-from maury.synthesis.atmosphere import atlas9
+from maury.synthesis.atmosphere import model_atmosphere
 from maury.synthesis.elements import abundances
 from maury.synthesis.linelist import standard_lines
 from maury.synthesis.opacity import OpacityTable
@@ -43,12 +43,12 @@ def bench_synthesis(*, folder: Path | None = None, repeats: int = 3) -> Benchmar
         table = OpacityTable.cached(vmic=VMIC, folder=folder)
         made = time.perf_counter() - began
         lines, abundance = standard_lines(), abundances()
-        warm = atlas9(*STARS[0], 0.0)
+        warm = model_atmosphere(*STARS[0], 0.0)
         table.flux(warm)
         surface_flux(table.wavelength[:2000], warm, abundance, lines, VMIC)
         fast, slow, errors = [], [], []
         for teff, logg in STARS:
-            star = atlas9(teff, logg, 0.0)
+            star = model_atmosphere(teff, logg, 0.0)
             turns = []
             for _ in range(repeats):
                 began = time.perf_counter()

@@ -17,7 +17,7 @@ from maury.synthesis.constants import (
 )
 from maury.synthesis.equation_of_state import Gas
 
-__all__ = ["continuum_opacity"]
+__all__ = ["continuum_opacity", "scattering_opacity"]
 
 H_MINUS_AFFINITY = 0.754204  # eV, as in McLaughlin et al. 2017
 THETA = np.array([0.5, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.8, 3.6])
@@ -85,15 +85,15 @@ def continuum_opacity(wavelength: np.ndarray, gas: Gas) -> np.ndarray:
     H- bound-free (McLaughlin et al. 2017) and free-free (Bell & Berrington 1987); H I bound-free
     (Nahar 2021) and free-free with Gaunt factors (van Hoof et al. 2014); He- free-free (John
     1994); Rayleigh scattering by H and He (Colgan et al. 2016, ApJ 817, 116, Eqs. 6 and 7) and H2
-    (Dalgarno & Williams 1962, ApJ 136, 690, Eq. 3); Thomson scattering. Scattering is treated as
-    absorption. Photoionisation of metals is left out: below 4200 A the continuum is too bright.
+    (Dalgarno & Williams 1962, ApJ 136, 690, Eq. 3); Thomson scattering; photoionisation of C I,
+    Mg I, Al I, Si I, Ca I and Fe I and the continua of CH, OH and H2+ as compiled in Turbospectrum
+    (``data/make_photoionization.py`` names the sources), which rule below 4200 A.
     """
     table = _table()
     temperature, electrons = gas.temperature[:, None], gas.electrons[:, None]
     frequency = LIGHT * 1e8 / wavelength
     stimulated = 1 - np.exp(-SECOND_RADIATION / (wavelength * temperature))
     ground = 2 * gas.per_state("H I")[:, None]
-    neutral_hydrogen = gas.number["H I"][:, None]
     theta = 5040.0 / temperature
     electron_pressure = electrons * BOLTZMANN * temperature
 
@@ -128,10 +128,52 @@ def continuum_opacity(wavelength: np.ndarray, gas: Gas) -> np.ndarray:
         np.sqrt(temperature) * frequency**3
     ) * stimulated  # fmt: skip
 
+    return (
+        total + _photoionization(wavelength, gas, stimulated) + scattering_opacity(wavelength, gas)
+    )
+
+
+def _photoionization(
+    wavelength: np.ndarray, gas: Gas, stimulated: np.ndarray
+) -> np.ndarray:  # fmt: skip
+    """Bound-free absorption of metals and the continua of CH, OH and H2+, cm-1."""
+    table = load_table("photoionization")
+    at = (wavelength[None, :], np.log10(gas.temperature)[:, None])
+    nodes = (table["wavelength"], table["log_temperature"])
+    total = np.zeros((gas.temperature.size, wavelength.size))
+    for species, logs in zip(table["species"], table["log_cross_section"], strict=True):
+        cross_section = 10.0 ** _bilinear(*nodes, logs.T, *at)
+        if " " in species:
+            total += gas.per_state(species)[:, None] * cross_section * stimulated
+        elif species in gas.number:
+            # The molecules' tables hold stimulated emission already.
+            total += gas.number[species][:, None] * cross_section
+    pairs = (gas.number["H I"] * gas.number["H II"])[:, None]
+    return total + pairs * 10.0 ** _bilinear(*nodes, table["log_h2_plus"].T, *at) * stimulated
+
+
+def scattering_opacity(wavelength: np.ndarray, gas: Gas) -> np.ndarray:
+    """The part of `continuum_opacity` that scatters: Rayleigh and Thomson.
+
+    Parameters
+    ----------
+    wavelength
+        Vacuum wavelengths in Angstrom, shape (point,).
+    gas
+        The gas at each layer.
+
+    Returns
+    -------
+    ndarray
+        cm-1, shape (layer, point).
+    """
     photon2 = (12398.42 / wavelength / (2 * 13.605693)) ** 2
     hydrogen = 20.24 * photon2**2 + 239.2 * photon2**3 + 2256 * photon2**4
     helium = 1.913 * photon2**2 + 4.52 * photon2**3 + 7.90 * photon2**4
-    total += THOMSON * (neutral_hydrogen * hydrogen + gas.number["He I"][:, None] * helium)
     molecular = 8.14e-13 / wavelength**4 + 1.28e-6 / wavelength**6 + 1.61 / wavelength**8
-    total += gas.number["H2"][:, None] * molecular
-    return total + THOMSON * electrons
+    return (
+        THOMSON * gas.number["H I"][:, None] * hydrogen
+        + THOMSON * gas.number["He I"][:, None] * helium
+        + gas.number["H2"][:, None] * molecular
+        + THOMSON * gas.electrons[:, None]
+    )

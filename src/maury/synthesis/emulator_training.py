@@ -15,7 +15,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from maury.data import load_table
-from maury.synthesis.atmosphere import atlas9
+from maury.synthesis.atmosphere import model_atmosphere
 from maury.synthesis.elements import abundances
 from maury.synthesis.emulator import Emulator, log_wavelength, quadratic_terms
 from maury.synthesis.linelist import standard_lines
@@ -53,7 +53,7 @@ def _compute(labels: np.ndarray, path: Path) -> Path:
     wavelength = log_wavelength(START, VELOCITY_STEP, SIZE)
     teff, logg, mh, vmic = labels
     flux, continuum = surface_flux(
-        wavelength, atlas9(teff, logg, mh), abundances(mh), standard_lines(), vmic
+        wavelength, model_atmosphere(teff, logg, mh), abundances(mh), standard_lines(), vmic
     )
     part = path.with_suffix(".part.npy")
     np.save(part, np.round(flux / continuum * 65535).astype(np.uint16))

@@ -11,7 +11,7 @@ from scipy.interpolate import CubicSpline
 from maury.errors import SynthesisError
 from maury.grid import Medium
 from maury.spectrum import Observation, Spectrum
-from maury.synthesis.atmosphere import Atmosphere, atlas9
+from maury.synthesis.atmosphere import Atmosphere, model_atmosphere
 from maury.synthesis.broadening import broaden, gaussian_width
 from maury.synthesis.continuum import continuum_opacity
 from maury.synthesis.elements import abundances
@@ -146,7 +146,7 @@ def _star(
         temperature, gravity = _number("teff", teff, "K"), _number("logg", logg, "")
         metallicity = 0.0 if mh is None else _number("mh", mh, "")
         enhancement = 0.0 if alpha is None else _checked("alpha", alpha, "", -1.0, 1.0)
-        return atlas9(temperature, gravity, metallicity), enhancement, metallicity
+        return model_atmosphere(temperature, gravity, metallicity), enhancement, metallicity
     for name, given, unit, own, tolerance in (
         ("teff", teff, "K", atmosphere.teff, 1.0),
         ("logg", logg, "", atmosphere.logg, 0.01),
@@ -182,7 +182,7 @@ def synthesize(
     Parameters
     ----------
     teff
-        Effective temperature, K, 3500-11500; may be left out with an ``atmosphere``.
+        Effective temperature, K, 3000-11500; may be left out with an ``atmosphere``.
     logg
         log10 of the surface gravity in cm s-2, 3.5-5.0; may be left out with an ``atmosphere``.
     mh
