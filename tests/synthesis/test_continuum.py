@@ -1,11 +1,13 @@
 """Continuous opacity against published fits, hand values and limits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy import constants
 
 from maury.synthesis.atmosphere import model_atmosphere
-from maury.synthesis.continuum import continuum_opacity
+from maury.synthesis.continuum import continuum_opacity, scattering_opacity
 from maury.synthesis.elements import abundances
 from maury.synthesis.equation_of_state import Gas, solve
 
@@ -162,3 +164,48 @@ def test_h_minus_rules_the_sun_and_hydrogen_the_hot_star() -> None:
     )
     assert 1.3 < cool[2] / cool[0] < 1.7
     assert 3.0 < hot[2] / hot[0] < (6900 / 4200) ** 3
+
+
+@pytest.mark.parametrize(
+    ("wavelength", "temperature", "expected"),
+    # Stancil 1994, ApJ 430, 360, Tables 1-3: bound-free over the dissociation constant, plus
+    # free-free, cm5; two ways to compute H2+ differ by a few per cent.
+    [
+        (7000.0, 6300.0, 0.8894e-18 / 89.599e19 + 0.5756e-39),
+        (7000.0, 8400.0, 1.3923e-18 / 265.32e19 + 0.5262e-39),
+    ],
+)
+def test_h2_plus(wavelength: float, temperature: float, expected: float) -> None:
+    wavelength, temperature = np.array([wavelength]), np.array([temperature])
+    plain = gas_of(hydrogen=1e17, temperature=temperature)
+    ionized = gas_of(hydrogen=1e17, ions=1e14, temperature=temperature)
+    added = continuum_opacity(wavelength, ionized) - continuum_opacity(wavelength, plain)
+    stimulated = 1 - np.exp(-1.438776877e8 / (wavelength * temperature))
+    assert (added / stimulated / 1e31).item() == pytest.approx(expected, rel=0.1)
+
+
+def test_metals_rule_in_the_violet_of_cool_stars() -> None:
+    """Fe I, Ca I and CH absorb below 4200 A, and Mg I 3p 1P (4.346 of 7.646 eV) below 3757 A."""
+    atmosphere = model_atmosphere(4500, 4.5, 0.0)
+    wavelength = np.array([3750.0, 3770.0, 3850.0, 4100.0, 4600.0, 6500.0])
+    gas = solve(atmosphere.temperature, atmosphere.pressure, abundances(0.0))
+    total = continuum_opacity(wavelength, gas)
+
+    def share(*species: str) -> np.ndarray:
+        number = {name: n for name, n in gas.number.items() if name not in species}
+        less = continuum_opacity(wavelength, replace(gas, number=number))
+        return (1 - less / total)[np.searchsorted(atmosphere.temperature, 4500)]
+
+    metals = share("Fe I", "Ca I", "CH", "Mg I", "Al I", "Si I")
+    assert metals[2] > 0.1 > metals[3] > 0.04 > 0.03 > metals[4] > metals[5]
+    magnesium = share("Mg I")
+    assert magnesium[0] > 5 * magnesium[1]
+
+
+def test_scattering_is_part_of_the_opacity() -> None:
+    atmosphere = model_atmosphere(4500, 4.5, -1.5)
+    gas = solve(atmosphere.temperature, atmosphere.pressure, abundances(-1.5))
+    share = scattering_opacity(WAVELENGTH, gas) / continuum_opacity(WAVELENGTH, gas)
+    assert ((share > 0) & (share < 1)).all()
+    # Rayleigh's law makes metal-poor atmospheres scatter in the violet, most of all at their top.
+    assert share[0, 0] > 0.9 > 0.1 > share[50, 0] > 5 * share[50, -1]

@@ -48,8 +48,8 @@ HE_MINUS_FF = np.array(
 
 
 @cache
-def _table() -> dict[str, np.ndarray]:
-    return load_table("continuum")
+def _table(name: str) -> dict[str, np.ndarray]:
+    return load_table(name)
 
 
 def _bilinear(
@@ -89,7 +89,7 @@ def continuum_opacity(wavelength: np.ndarray, gas: Gas) -> np.ndarray:
     Mg I, Al I, Si I, Ca I and Fe I and the continua of CH, OH and H2+ as compiled in Turbospectrum
     (``data/make_photoionization.py`` names the sources), which rule below 4200 A.
     """
-    table = _table()
+    table = _table("continuum")
     temperature, electrons = gas.temperature[:, None], gas.electrons[:, None]
     frequency = LIGHT * 1e8 / wavelength
     stimulated = 1 - np.exp(-SECOND_RADIATION / (wavelength * temperature))
@@ -137,15 +137,17 @@ def _photoionization(
     wavelength: np.ndarray, gas: Gas, stimulated: np.ndarray
 ) -> np.ndarray:  # fmt: skip
     """Bound-free absorption of metals and the continua of CH, OH and H2+, cm-1."""
-    table = load_table("photoionization")
+    table = _table("photoionization")
     at = (wavelength[None, :], np.log10(gas.temperature)[:, None])
     nodes = (table["wavelength"], table["log_temperature"])
     total = np.zeros((gas.temperature.size, wavelength.size))
     for species, logs in zip(table["species"], table["log_cross_section"], strict=True):
+        if species not in gas.number:
+            continue
         cross_section = 10.0 ** _bilinear(*nodes, logs.T, *at)
         if " " in species:
             total += gas.per_state(species)[:, None] * cross_section * stimulated
-        elif species in gas.number:
+        else:
             # The molecules' tables hold stimulated emission already.
             total += gas.number[species][:, None] * cross_section
     pairs = (gas.number["H I"] * gas.number["H II"])[:, None]
