@@ -6,24 +6,27 @@ from astropy import constants
 
 from maury.errors import SynthesisError
 from maury.synthesis.atmosphere import model_atmosphere
-from maury.synthesis.elements import MASSES, SYMBOLS, abundances
+from maury.synthesis.elements import MASSES, SYMBOLS, abundances, constituents
 from maury.synthesis.equation_of_state import Gas, solve
 
 CHARGE = {"I": 0, "II": 1, "III": 2}
-MOLECULES = {
-    "H2": ("H", "H"), "CO": ("C", "O"), "CH": ("C", "H"), "CN": ("C", "N"), "C2": ("C", "C"),
-    "OH": ("O", "H"), "NH": ("N", "H"), "N2": ("N", "N"), "MgH": ("Mg", "H"), "TiO": ("Ti", "O"),
-    "SiO": ("Si", "O"), "SiH": ("Si", "H"), "NO": ("N", "O"), "O2": ("O", "O"),
+DIATOMIC = (
+    "H2 CO CH CN C2 OH NH N2 MgH SiH AlH CaH FeH TiO VO ZrO SiO NO O2".split()
+)  # fmt: skip
+#: Dissociation energies in eV: Barklem & Collet 2016, Table 1; C2: Visser et al. 2019.
+DISSOCIATION = {
+    "H2": 4.478, "CO": 11.117, "CN": 7.72, "CH": 3.47, "OH": 4.41, "C2": 6.24, "TiO": 6.87,
+    "FeH": 1.50,
 }  # fmt: skip
-#: Dissociation energies in eV (Barklem & Collet 2016, Table 5).
-DISSOCIATION = {"H2": 4.478, "CO": 11.117, "CN": 7.72, "CH": 3.47, "OH": 4.41, "C2": 6.37}
 
 
 def atoms_of(species: str) -> tuple[str, ...]:
-    return MOLECULES.get(species, (species.split()[0],))
+    if " " in species or species == "H-":
+        return (species.replace("-", "").split()[0],)
+    return tuple(atom for atom, count in constituents(species).items() for _ in range(count))
 
 
-@pytest.fixture(scope="module", params=[(5777, 4.44, 0.0), (3500, 5.0, 0.5), (11500, 3.5, -1.5)])
+@pytest.fixture(scope="module", params=[(5777, 4.44, 0.0), (3000, 5.0, 0.5), (11500, 3.5, -1.5)])
 def case(request) -> tuple[Gas, np.ndarray, dict[str, float]]:
     """A gas solved in a solar, a cool metal-rich and a hot metal-poor atmosphere."""
     atmosphere, abundance = model_atmosphere(*request.param), abundances(request.param[2])
@@ -42,7 +45,7 @@ def test_charges_balance(case) -> None:
     gas = case[0]
     atoms = (name for name in gas.number if " " in name)
     charge = sum(CHARGE[name.split()[1]] * gas.number[name] for name in atoms)
-    np.testing.assert_allclose(charge, gas.electrons, rtol=1e-5)
+    np.testing.assert_allclose(charge, gas.electrons + gas.number["H-"], rtol=1e-5)
 
 
 def test_nuclei_are_neither_made_nor_lost(case) -> None:
@@ -65,7 +68,8 @@ def test_mass_action_depends_on_temperature_alone(case) -> None:
     """n(A) n(B) / n(AB) is one function of temperature, whatever the pressure and composition."""
     gas, pressure, _ = case
     other = solve(gas.temperature, pressure / 7, abundances(-0.7, alpha=0.3))
-    for molecule, (a, b) in MOLECULES.items():
+    for molecule in DIATOMIC:
+        a, b = atoms_of(molecule)
         ours, theirs = (
             g.number[f"{a} I"] * g.number[f"{b} I"] / g.number[molecule] for g in (gas, other)
         )
@@ -75,9 +79,9 @@ def test_mass_action_depends_on_temperature_alone(case) -> None:
 @pytest.mark.parametrize(("molecule", "energy"), DISSOCIATION.items())
 def test_mass_action_is_that_of_statistical_mechanics(molecule: str, energy: float) -> None:
     """The analogue of Saha's equation (e.g. Tatum 1966), from partition functions and energy."""
-    temperature = np.array([3300.0, 4000.0, 4500.0, 5000.0, 5500.0, 6000.0])
+    temperature = np.array([2500.0, 3300.0, 4000.0, 4500.0, 5000.0, 6000.0])
     gas = solve(temperature, np.full(6, 3e4), abundances())
-    a, b = MOLECULES[molecule]
+    a, b = atoms_of(molecule)
     reduced = MASSES[a] * MASSES[b] / (MASSES[a] + MASSES[b]) * constants.u.to_value("g")
     k, h = constants.k_B.cgs.value, constants.h.cgs.value
     # A homonuclear molecule's partition function already holds its symmetry number.
@@ -87,7 +91,7 @@ def test_mass_action_is_that_of_statistical_mechanics(molecule: str, energy: flo
         * np.exp(-energy / (constants.k_B.to_value("eV/K") * temperature))
     )  # fmt: skip
     ours = gas.number[f"{a} I"] * gas.number[f"{b} I"] / gas.number[molecule]
-    np.testing.assert_allclose(ours, expected, rtol=0.06)
+    np.testing.assert_allclose(ours, expected, rtol=0.08)
 
 
 def test_pure_hydrogen_solves_sahas_quadratic() -> None:
@@ -131,12 +135,70 @@ def test_iron_has_its_known_partition_functions() -> None:
     assert np.log10(gas.partition["Fe II"]) == pytest.approx(1.63, abs=0.02)
 
 
-def test_electrons_agree_with_the_atmosphere_models() -> None:
-    """ATLAS9 solved its own equation of state."""
-    for parameters in ((5777, 4.44, 0.0), (8000, 4.0, 0.0), (4500, 4.5, -1.0)):
-        model = model_atmosphere(*parameters)
-        gas = solve(model.temperature, model.pressure, abundances(parameters[2]))
-        assert np.median(np.abs(gas.electrons / model.electron_density - 1)) < 0.04
+@pytest.mark.parametrize(
+    ("parameters", "tolerance"),
+    [
+        # ATLAS9 and, at the end, MARCS, whose Sun has 7% less of the metals that give electrons.
+        ((5777, 4.44, 0.0), 0.04),
+        ((8000, 4.0, 0.0), 0.04),
+        ((4500, 4.5, -1.0), 0.04),
+        ((3500, 4.5, 0.0), 0.11),
+        ((3000, 5.0, 0.5), 0.11),
+        ((3000, 4.0, -1.5), 0.11),
+    ],
+)
+def test_electrons_agree_with_the_atmosphere_models(parameters, tolerance: float) -> None:
+    """The models' authors solved their own equations of state."""
+    model = model_atmosphere(*parameters)
+    gas = solve(model.temperature, model.pressure, abundances(parameters[2]))
+    assert np.median(np.abs(gas.electrons / model.electron_density - 1)) < tolerance
+
+
+def test_it_converges_from_cold_to_hot_and_thin_to_dense() -> None:
+    temperature, pressure = (
+        a.ravel() for a in np.meshgrid(np.geomspace(1500, 30000, 25), 10.0 ** np.arange(-2, 9))
+    )
+    for mh, alpha in ((-1.5, 0.6), (-1.5, -0.2), (0.0, 0.0), (0.5, -0.2), (0.5, 0.6)):
+        gas = solve(temperature, pressure, abundances(mh, alpha))
+        particles = gas.electrons + sum(gas.number.values())
+        np.testing.assert_allclose(
+            particles * constants.k_B.cgs.value * temperature, pressure, rtol=1e-6
+        )
+        assert all(np.isfinite(n).all() and (n >= 0).all() for n in gas.number.values())
+
+
+def test_cool_gas_is_molecular() -> None:
+    """At 2000 K and 1e5 dyn cm-2 H2, CO, N2, H2O, TiO and SiO hold nearly all that they can."""
+    number = solve(np.array([2000.0]), np.array([1e5]), abundances()).number
+    nuclei = {"H": number["H I"] + 2 * number["H2"] + 2 * number["H2O"]}
+    assert 2 * number["H2"] / nuclei["H"] > 0.99
+    for molecule, element, share in (
+        ("CO", "C", 0.99), ("N2", "N", 0.49), ("TiO", "Ti", 0.9), ("SiO", "Si", 0.9),
+    ):  # fmt: skip
+        assert number[molecule] / (nuclei["H"] * abundances()[element]) > share
+    left = abundances()["O"] - abundances()["C"] - abundances()["Si"]
+    assert number["H2O"] / (nuclei["H"] * left) == pytest.approx(1.0, abs=0.06)
+
+
+def test_steam_agrees_with_janaf() -> None:
+    """H2O = H2 + O/2: log10 Kf is 5.725 at 1500 K and 3.540 at 2000 K (JANAF, bar)."""
+    temperature = np.array([1500.0, 2000.0])
+    number = solve(temperature, np.full(2, 1e6), abundances()).number
+    bar = constants.k_B.cgs.value * temperature / 1e6
+    steam, hydrogen, oxygen = (number[m] * bar for m in ("H2O", "H2", "O2"))
+    np.testing.assert_allclose(
+        np.log10(steam / hydrogen / np.sqrt(oxygen)), [5.725, 3.540], atol=0.02
+    )
+
+
+def test_h_minus_is_what_electrons_attach_to() -> None:
+    """4.158e-10 P_e theta^(5/2) 10^(0.754 theta) for each H I (Gray 2005, Chapter 8)."""
+    temperature = np.array([3000.0, 6000.0])
+    gas = solve(temperature, np.full(2, 1e4), abundances())
+    theta = 5040 / temperature
+    pressure = gas.electrons * constants.k_B.cgs.value * temperature
+    ratio = gas.number["H-"] / gas.number["H I"] / pressure
+    np.testing.assert_allclose(ratio, 4.158e-10 * theta**2.5 * 10 ** (0.754 * theta), rtol=0.01)
 
 
 def test_a_first_guess_does_not_change_the_result() -> None:

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from maury.errors import SynthesisError
-from maury.synthesis.elements import SYMBOLS
-from maury.synthesis.isotopes import isotope_fraction
+from maury.synthesis.elements import SYMBOLS, isotope_fraction
 from maury.synthesis.linelist import LineList, merge_lines, standard_lines
 from maury.synthesis.linelist_files import read_lines
 from maury.synthesis.synthesize import synthesize
@@ -259,7 +258,7 @@ def broken(text: str, old: str, new: str) -> str:
         ("title only\n", "holds no line that can be used"),
         ("title\n  6562.801       1.0    10.199     0.710\n", "holds no line that can be used"),
         (broken(MOOG, "1.899", "wrong"), r"line 3, reads '6162.173 .*must stand there"),
-        (broken(MOOG, "112.00124", "126.0    "), r"species '126\.0?', which is not known; .* TiO"),
+        (broken(MOOG, "112.00124", "128.0    "), r"species '128\.0?', which is not known; .* TiO"),
         (broken(MOOG, "26.0", "99.0"), r"species '99"),
         (broken(MOOG, "22.1", "22.5"), r"species '22"),
         (broken(MOOG, " 3.0007", " 3.0009"), "isotope 9 of Li, which is not found in nature"),
@@ -272,7 +271,7 @@ def broken(text: str, old: str, new: str) -> str:
         (broken(vald(), "E_low(eV)", "Excit(eV)"), "VALD's long format is read"),
         (broken(vald(), "* oscillator", ""), "cut short: VALD says below the lines"),
         (broken(vald(), "8.310", "x"), "line 3, reads .*12 numbers must follow the species"),
-        (broken(vald(), "'TiO 1'", "'FeH 1'"), "species 'FeH 1', which is not known"),
+        (broken(vald(), "'TiO 1'", "'NiH 1'"), "species 'NiH 1', which is not known"),
         (broken(vald(), "'Fe 1'", "'Fe 4'"), "species 'Fe 4', which is not known"),
         (broken(vald(scaled=False), "(56)Fe", "(99)Fe"), "isotope 99 of Fe"),
         (VALD_STELLAR.format(count=7) + VALD_FOOT.format(""), "announces 7 lines, but 0 are there"),
@@ -281,7 +280,7 @@ def broken(text: str, old: str, new: str) -> str:
         (broken(TURBOSPECTRUM, "1         2", "1         1"), r"line 4, reads .*must stand there"),
         (broken(TURBOSPECTRUM, "-2.880", "-2.88O"), r"line 3, reads .*must stand there"),
         (broken(TURBOSPECTRUM, "-2.880", "nan   "), "log gf of nan"),
-        (broken(TURBOSPECTRUM, "0822.016048", "0126.056001"), r"species '0126.056001'"),
+        (broken(TURBOSPECTRUM, "0822.016048", "0128.001058"), r"species '0128.001058'"),
         (broken(TURBOSPECTRUM, "3.007", "3.017"), "isotope 17 of Li"),
         (TURBOSPECTRUM[:300], r"cut short|must stand there"),
     ],

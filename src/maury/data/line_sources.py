@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from maury.synthesis.damping import classical_radiative, stark_and_unsold, van_der_waals
-from maury.synthesis.elements import ISOTOPES, MASSES, SYMBOLS
+from maury.synthesis.elements import MASSES, SYMBOLS, isotope_fraction
 
 __all__ = ["atoms_above_4200", "atoms_below_4200", "molecules"]
 
@@ -58,10 +58,6 @@ def _limits(source: Path, element: np.ndarray, stage: np.ndarray) -> np.ndarray:
     return np.array([energies[e][s - 1] for e, s in zip(element, stage, strict=True)])
 
 
-def _fraction(symbol: str, isotope: int) -> float:
-    return ISOTOPES[symbol][isotope] if isotope and symbol in ISOTOPES else 1.0
-
-
 def atoms_above_4200(source: Path) -> dict[str, np.ndarray]:
     """Gaia-ESO list v6 (Heiter et al. 2021)."""
     with np.load(source / "linelists/compact_lines_3770_6925.npz") as archive:
@@ -70,7 +66,7 @@ def atoms_above_4200(source: Path) -> dict[str, np.ndarray]:
     element = np.array([SYMBOLS[int(z) - 1] for z in table[:, 1]])
     stage = table[:, 3].astype(int)
     mass = np.array([MASSES[e] for e in element])
-    fraction = [_fraction(e, int(i)) for e, i in zip(element, table[:, 2], strict=True)]
+    fraction = [isotope_fraction(e, int(i)) for e, i in zip(element, table[:, 2], strict=True)]
     stark, unsold = stark_and_unsold(stage, wavelength, low, _limits(source, element, stage))
     vdw, exponent = van_der_waals(code, unsold, mass)
     return {
@@ -111,7 +107,7 @@ def atoms_below_4200(source: Path) -> dict[str, np.ndarray]:
     number, ion, isotope = number[keep], ion[keep], isotope[keep]
     element = np.array([SYMBOLS[z - 1] for z in number])
     mass = np.array([MASSES[e] for e in element])
-    fraction = [_fraction(e, i) for e, i in zip(element, isotope, strict=True)]
+    fraction = [isotope_fraction(e, i) for e, i in zip(element, isotope, strict=True)]
     limits = _limits(source, element, ion + 1)
     stark, unsold = stark_and_unsold(ion + 1, wavelength, low, limits)
     vdw, exponent = van_der_waals(np.zeros(wavelength.size), unsold, mass)
@@ -145,7 +141,8 @@ def molecules(source: Path) -> Iterator[dict[str, np.ndarray]]:
             known = np.isin(code, list(MOLECULES))
             species = np.array([MOLECULES[c][0] for c in code[known]])
             share = [
-                np.prod([ISOTOPES[e][i] for e, i in MOLECULES[c][1].items()]) for c in code[known]
+                np.prod([isotope_fraction(e, i) for e, i in MOLECULES[c][1].items()])
+                for c in code[known]
             ]
             wavelength, low = wavelength[known], low[known]
             log_gf = log_gf[known] + np.log10(share)

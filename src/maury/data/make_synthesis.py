@@ -10,19 +10,13 @@ from typing import Any
 
 import h5py
 import numpy as np
-from scipy.interpolate import PchipInterpolator
+from scipy.interpolate import CubicSpline, PchipInterpolator
 
 from maury.data.line_sources import atoms_above_4200, atoms_below_4200, molecules
+from maury.data.molecule_sources import DIATOMIC, POLYATOMIC, diatomic, polyatomic
 from maury.synthesis.constants import BOLTZMANN
 
 HERE = Path(__file__).parent
-
-# Diatomic molecules that bind a noticeable part of an element or absorb at 3770-6925 A, as the
-# formulae of Barklem & Collet's equilibrium constants name them.
-MOLECULES = {
-    "H2": "HH", "CO": "CO", "CH": "HC", "CN": "CN", "C2": "CC", "OH": "HO", "NH": "HN", "N2": "NN",
-    "MgH": "HMg", "TiO": "OTi", "SiO": "OSi", "SiH": "HSi", "NO": "NO", "O2": "OO",
-}  # fmt: skip
 
 
 def _marcs(source: Path, mh: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +73,7 @@ def atmospheres(source: Path) -> None:
 
 
 def equation_of_state(source: Path) -> None:
-    """Partition functions, ionisation energies and molecular equilibrium constants."""
+    """Partition functions, ionisation energies, equilibrium constants of molecules (cm-3)."""
     tables = source / "tables"
     elements, energies = [], []
     for line in (tables / "BarklemCollet2016-ionization_energies.dat").read_text().splitlines():
@@ -99,33 +93,31 @@ def equation_of_state(source: Path) -> None:
                     partition[i, j] = file[f"{element} {stage}"][()][keep]
     energies = [energies[elements.index(e)] for e in listed]
 
-    with h5py.File(tables / "barklem_collet_ks.h5") as file:
-        names = [name.decode() for name in file["mols"][()]]
-        ln_t = np.array([file["lnTs"][:, names.index(f)] for f in MOLECULES.values()])
-        log_k = np.array([file["logKs"][:, names.index(f)] for f in MOLECULES.values()])
-    rows = {}
-    for line in (tables / "BarklemCollet2016-molecular_partition.dat").read_text().splitlines():
-        words = line.split()
-        if line.startswith("# T [K]"):
-            temperature = np.array(words[3:], float)
-        elif words and not line.startswith("#"):
-            rows[words[0]] = np.array(words[1:], float)
-    warm = temperature >= 900.0
+    ln_t = start + step * keep
+    molecule_ln_t = np.linspace(np.log(900.0), np.log(1e4), 194)
+    temperature = np.exp(molecule_ln_t)
+    neutral = {
+        e: np.exp(CubicSpline(ln_t, np.log(partition[i, 0]))(molecule_ln_t))
+        for i, e in enumerate(listed)
+    }
+    two, more = diatomic(source, temperature), polyatomic(source, temperature, neutral)
     np.savez_compressed(
         HERE / "equation_of_state.npz",
         elements=np.array(listed),
         ionization_energy=np.array(energies),
-        ln_temperature=start + step * keep,
+        ln_temperature=ln_t,
         partition=partition,
-        molecules=np.array(list(MOLECULES)),
-        molecule_ln_temperature=np.where(np.isfinite(log_k), ln_t, np.nan),
-        molecule_log_equilibrium=log_k,
-        molecule_partition_ln_temperature=np.log(temperature[warm]),
-        molecule_partition=np.array([rows[name][warm] for name in MOLECULES]),
+        molecules=np.array([*DIATOMIC, *POLYATOMIC]),
+        molecule_ln_temperature=molecule_ln_t,
+        molecule_log_equilibrium=np.concatenate([two[0], more[0]]).astype(np.float32),
+        molecule_log_partition=np.concatenate([two[1], more[1]]).astype(np.float32),
         citation=(
             "Atomic partition functions: Korg.jl (Wheeler et al. 2023, AJ 165, 68) from NIST "
-            "levels; ionisation energies, molecular partition functions and equilibrium constants: "
-            "Barklem & Collet 2016, A&A 588, A96"
+            "levels; ionisation energies, diatomic molecules' partition functions and equilibrium "
+            "constants: Barklem & Collet 2016, A&A 588, A96, with D(C2) of Visser et al. 2019, "
+            "Mol. Phys. 117, 1645; H2O, H2S, HCN: partition functions of ExoMol, atomisation "
+            "energies of NIST CCCBDB and the Active Thermochemical Tables, mostly as collected by "
+            "Korg.jl"
         ),
     )
 

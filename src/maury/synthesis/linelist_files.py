@@ -12,8 +12,7 @@ from maury.data import load_table
 from maury.errors import SynthesisError
 from maury.synthesis.constants import ATOMIC_MASS, BOLTZMANN
 from maury.synthesis.damping import classical_radiative, stark_and_unsold, van_der_waals
-from maury.synthesis.elements import MASSES, SYMBOLS
-from maury.synthesis.isotopes import isotope_fraction
+from maury.synthesis.elements import MASSES, SYMBOLS, isotope_fraction
 from maury.synthesis.linelist import LineList
 from maury.synthesis.text_files import read_text
 from maury.wavelength import vacuum_to_air
