@@ -211,3 +211,18 @@ def test_a_first_guess_does_not_change_the_result() -> None:
 def test_no_convergence_is_told_in_a_sentence() -> None:
     with pytest.raises(SynthesisError, match=r"did not converge at T = 5000 to 5000 K"):
         solve(np.array([5000.0]), np.array([1e5]), abundances(), tolerance=0.0)
+
+
+def test_electrons_are_held_where_that_is_asked_for() -> None:
+    """Twice the electrons, twice the neutral iron of the Sun, where nearly all iron is ionised."""
+    sun = model_atmosphere(5777, 4.44, 0.0)
+    solved = solve(sun.temperature, sun.pressure, abundances())
+    given = 2 * solved.electrons
+    held = solve(
+        sun.temperature, sun.pressure, abundances(), electrons=given, hold_electrons=True
+    )  # fmt: skip
+    np.testing.assert_allclose(held.electrons, given, rtol=1e-12)
+    ionized = slice(0, 40)
+    np.testing.assert_allclose(
+        (held.number["Fe I"] / solved.number["Fe I"])[ionized], 2.0, rtol=0.15
+    )

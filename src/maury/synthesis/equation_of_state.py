@@ -128,6 +128,7 @@ class _Equilibrium:
     ln_atoms: np.ndarray
     ln_electrons: np.ndarray
     ln_nuclei: np.ndarray
+    hold_electrons: bool
 
     def ions(self) -> tuple[np.ndarray, np.ndarray]:
         """n(II) / n(I) and n(III) / n(I), shape (element, layer)."""
@@ -155,7 +156,8 @@ class _Equilibrium:
         self.ln_atoms = (self.ln_atoms + np.log(nuclei * self.epsilon[self.bound] / share)) / 2
         charge = (self.neutral() * (once + 2 * twice)).sum(axis=0)
         electrons = np.clip(np.sqrt(charge * electrons), 1e-30 * self.total, 0.6 * self.total)
-        self.ln_electrons = np.log(electrons)
+        if not self.hold_electrons:
+            self.ln_electrons = np.log(electrons)
         heavy = nuclei * self.epsilon.sum() - (self.counts.sum(axis=0) - 1) @ molecules
         self.ln_nuclei += 0.5 * np.log(np.clip((self.total - electrons) / heavy, 0.5, 2.0))
 
@@ -206,6 +208,9 @@ class _Equilibrium:
         jacobian[:, n, e] = (lost - positive.sum(axis=0)) / particles
         jacobian[:, n, n] = others.sum(axis=0) / particles
 
+        if self.hold_electrons:
+            residual[:, e], jacobian[:, e] = 0.0, np.eye(size + 2)[e]
+
         step = np.linalg.solve(jacobian, -residual[..., None])[..., 0]
         longest = np.abs(step).max(axis=1)
         step *= (LONGEST_STEP / np.maximum(longest, LONGEST_STEP))[:, None]
@@ -221,6 +226,7 @@ def solve(
     abundance: Mapping[str, float],
     *,
     electrons: np.ndarray | None = None,
+    hold_electrons: bool = False,
     tolerance: float = 1e-6,
 ) -> Gas:
     """Number densities at given temperature and gas pressure.
@@ -236,6 +242,9 @@ def solve(
         Nuclei per hydrogen nucleus, see `maury.synthesis.elements.abundances`.
     electrons
         First guess of the electron density, cm-3; a rough one is made where it is left out.
+    hold_electrons
+        Keep that density as it is and give charge conservation up, as codes do that take the
+        density from a model atmosphere of other abundances.
     tolerance
         Largest relative change in the last iteration, which leaves about its square.
 
@@ -276,6 +285,7 @@ def solve(
     equilibrium = _Equilibrium(
         once, twice, attached, np.log(10) * log_k, epsilon, total, rows, counts,
         np.log(nuclei * epsilon[rows] / share), np.log(electrons), np.log(nuclei),
+        hold_electrons,
     )  # fmt: skip
     for _ in range(WARMING):
         equilibrium.warm_up()
