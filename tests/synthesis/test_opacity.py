@@ -1,15 +1,27 @@
 """Opacity tables against the direct sum over lines."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
 from scipy.special import expn
 
 from maury.errors import SynthesisError
-from maury.synthesis import opacity
+from maury.synthesis import opacity, opacity_transfer
 from maury.synthesis.atmosphere import model_atmosphere
 from maury.synthesis.elements import abundances
 from maury.synthesis.linelist import standard_lines
 from maury.synthesis.opacity import OpacityTable
+from maury.synthesis.opacity_grid import OpacityGrid
+from maury.synthesis.opacity_nodes import (
+    METALLICITY,
+    metallicities,
+    node_states,
+    node_stencil,
+    node_table,
+)
+from maury.synthesis.opacity_transfer import turbulence_kernel
 from maury.synthesis.synthesize import surface_flux
 
 SPAN = (5164.0, 5186.0)
@@ -26,6 +38,11 @@ def table(folder) -> OpacityTable:
     return OpacityTable.cached(mh=MH, vmic=VMIC, span=SPAN, folder=folder)
 
 
+@pytest.fixture(scope="module")
+def grid(folder) -> OpacityGrid:
+    return OpacityGrid(span=SPAN, folder=folder)
+
+
 @pytest.mark.parametrize(
     ("teff", "logg"), [(4100, 4.8), (5100, 3.6), (5777, 4.44), (6700, 4.1), (7900, 5.0)]
 )
@@ -34,24 +51,99 @@ def test_spectrum_is_that_of_the_direct_sum(table, teff, logg):
     flux, continuum = table.flux(star)
     exact, level = surface_flux(table.wavelength, star, abundances(MH), standard_lines(), VMIC)
     difference = flux / continuum - exact / level
-    assert np.sqrt(np.mean(difference**2)) < 0.001
-    assert np.abs(difference).max() < 0.02
+    assert np.sqrt(np.mean(difference**2)) < 0.0008
+    assert np.abs(difference).max() < 0.005
     np.testing.assert_allclose(continuum, level, rtol=2e-3)
 
 
-def test_three_exponentials_are_the_exponential_integrals():
+@pytest.mark.parametrize(
+    ("teff", "logg", "mh", "vmic"),
+    [(3300, 4.9, -0.2, 0.6), (5777, 4.44, 0.06, 1.0), (9900, 3.6, 0.1, 2.9)],
+)
+def test_metallicity_and_turbulence_are_interpolated_as_the_direct_sum_has_them(
+    grid, teff, logg, mh, vmic
+):
+    star = model_atmosphere(teff, logg, mh)
+    flux, continuum = grid.flux(teff, logg, mh, vmic)
+    exact, level = surface_flux(grid.wavelength, star, abundances(mh), standard_lines(), vmic)
+    difference = flux / continuum - exact / level
+    assert np.sqrt(np.mean(difference**2)) < 0.001
+    assert np.abs(difference).max() < 0.01
+    np.testing.assert_allclose(continuum, level, rtol=2e-3)
+
+
+def test_a_convolved_table_is_the_table_of_that_turbulence(folder, table):
+    star = model_atmosphere(5200, 4.5, MH)
+    low = OpacityTable.cached(mh=MH, vmic=0.5, span=SPAN, folder=folder)
+    flux, continuum = table.flux(star)
+    difference = (low.flux(star, VMIC)[0] - flux) / continuum
+    assert np.sqrt(np.mean(difference**2)) < 1e-4
+    assert np.abs(difference).max() < 1e-3
+    with pytest.raises(SynthesisError, match=r"vmic = 1 km/s .* must be 1.3 to 5 km/s"):
+        table.flux(star, 1.0)
+
+
+@pytest.mark.parametrize("variance", [0.05, 0.4, 1.3, 20.0])
+def test_the_kernel_of_turbulence_keeps_area_and_variance(variance):
+    half = turbulence_kernel(variance)
+    assert (half >= 0).all()
+    place = np.arange(half.size)
+    np.testing.assert_allclose(half[0] + 2 * half[1:].sum(), 1.0)
+    np.testing.assert_allclose(2 * (half * place**2).sum(), variance, rtol=1e-3)
+    if variance > 1:
+        impulse = np.zeros(101)
+        impulse[50] = 1
+        smooth = gaussian_filter1d(impulse, np.sqrt(variance), truncate=6)
+        np.testing.assert_allclose(half, smooth[50 : 50 + half.size], atol=1e-6)
+
+
+@pytest.mark.parametrize("mh", [None, 0.05, -0.31, 0.5, -1.5])
+def test_the_stencil_is_exact_for_quadratics(mh):
+    temperature, log_pressure = node_states()
+    star = model_atmosphere(5777, 4.44, 0.0)
+
+    def quadratic(t, p, m):
+        t = np.log(t / 5000)
+        value = 1 + 2 * t - p + 3 * t * t - 0.2 * p * p + 4 * t * p
+        return value + 0.7 * m - 0.3 * m * m + m * t - 0.6 * m * p
+
+    rows, weights = node_stencil(star, mh)
+    at = [quadratic(temperature, log_pressure, m) for m in metallicities(mh or 0.0)[0]]
+    used = [at[0]] * 8 + [at[1]] * 3 + [at[2]]
+    value = sum(w * table[r] for w, r, table in zip(weights.T, rows.T, used, strict=False))
+    exact = quadratic(star.temperature, np.log10(star.pressure), mh or 0.0)
+    np.testing.assert_allclose(value, exact, atol=1e-5)
+
+
+def test_every_atmosphere_of_the_grid_is_covered_and_a_giant_is_not():
+    assert node_table().max() + 1 == node_states()[0].size
+    for teff in (3000, 3650, 5000, 8120, 11500):
+        for logg in (3.5, 4.3, 5.0):
+            for mh in METALLICITY[[0, 5, 8]]:
+                rows, weights = node_stencil(model_atmosphere(teff, logg, mh))
+                assert rows.min() >= 0
+                np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-6)
+    giant = model_atmosphere(5000, 3.5, 0.0)
+    giant = replace(giant, pressure=giant.pressure / 1e4)
+    with pytest.raises(SynthesisError, match="is not covered by the opacity tables"):
+        node_stencil(giant)
+
+
+def test_powers_of_an_exponential_are_the_exponential_integrals():
     x = np.linspace(0.0, 12.0, 500)
-    decay = np.exp(-x[:, None] * np.array(opacity.RATES))
-    np.testing.assert_allclose(decay @ np.array(opacity.WEIGHTS), expn(4, x), atol=2e-4)
-    slope = np.array(opacity.WEIGHTS) * np.array(opacity.RATES)
-    np.testing.assert_allclose(decay @ slope, expn(3, x), atol=2e-4)
+    powers = np.array([1, 2, 8])
+    decay = np.exp(-opacity_transfer.RATE * x[:, None] * powers)
+    weights = np.array(opacity_transfer.WEIGHTS)
+    np.testing.assert_allclose(decay @ weights, expn(4, x), atol=1.2e-4)
+    slope = weights * powers * opacity_transfer.RATE
+    np.testing.assert_allclose(decay @ slope, expn(3, x), atol=2.3e-4)
 
 
 def test_an_isothermal_atmosphere_shines_as_a_black_body(table):
     star = model_atmosphere(6000, 4.0, MH)
-    flat = opacity.replace(star, temperature=np.full_like(star.temperature, 6000.0))
+    flat = replace(star, temperature=np.full_like(star.temperature, 6000.0))
     flux, continuum = table.flux(flat)
-    planck = np.pi * opacity._planck(table.wavelength, np.array([6000.0]))[:, 0]
+    planck = np.pi * opacity_transfer.planck(table.wavelength, np.array([6000.0]))[:, 0]
     np.testing.assert_allclose(flux, planck, rtol=1e-4)
     np.testing.assert_allclose(continuum, planck, rtol=1e-3)
 

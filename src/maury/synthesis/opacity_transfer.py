@@ -1,0 +1,328 @@
+"""From tabulated opacities to the flux at the surface: interpolation, turbulence, transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from scipy.special import expn
+
+from maury.synthesis.atmosphere import Atmosphere
+from maury.synthesis.constants import SECOND_RADIATION
+from maury.synthesis.opacity_nodes import node_stencil
+from maury.synthesis.transfer import column_weights
+from maury.wavelength import SPEED_OF_LIGHT
+
+if TYPE_CHECKING:
+    from maury.synthesis.opacity import OpacityTable
+
+__all__ = ["emergent_spectrum", "turbulence_kernel"]
+
+STEP = 0.01  # Angstrom
+CONTINUUM_STEP = 5.0  # Angstrom
+MARGIN = 100  # pixels on either side from which microturbulence carries opacity into the range
+
+# ln of cm2 g-1 as 16-bit integers: 4e-5 to 1e7, and a step far below the error of interpolation.
+LOG_LEVEL, LOG_STEP = 3.0, 4e-4
+BLOCK = 512  # pixels whose opacity stays in the cache from interpolation to transfer
+
+F = np.float32
+# E4(x) = sum of g y for y = exp(-m x), y^2 and y^8, by least squares: within 1.1e-4, and its
+# derivative E3 within 2.2e-4. Three rates of their own do no better and take three exponentials.
+WEIGHTS = (0.2531853, 0.07783656, 0.0023115)
+RATE = 1.17
+
+# Without leave to reassociate, which would round the exponent of 2 away.
+FAST = {"nnan", "ninf", "nsz", "contract", "arcp"}
+
+
+@intrinsic
+def _as_float(typing_context, integer):
+    """The float32 with the bits of an int32."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+@njit(fastmath=FAST, error_model="numpy", inline="always")
+def _exp2(x):
+    """2 to the float32 ``x`` within 4e-6: a form that compilers turn into vector code."""
+    # Nothing below 1e-18 matters here, and denormal numbers would be slow.
+    y = max(x, F(-60.0))
+    whole = np.floor(y + F(0.5))
+    f = y - whole
+    p = F(0.0555041086648216) + f * (F(0.00961812910762848) + f * F(0.00133335581464284))
+    p = F(1.0) + f * (F(0.693147180559945) + f * (F(0.240226506959101) + f * p))
+    return p * _as_float((np.int32(whole) + np.int32(127)) << np.int32(23))  # type: ignore[call-arg]
+
+
+@njit(fastmath=FAST, error_model="numpy", inline="always")
+def _eight(table, rows, weights, first, count, log):
+    a, b, c, d = table[rows[0]], table[rows[1]], table[rows[2]], table[rows[3]]
+    e, f, g, h = table[rows[4]], table[rows[5]], table[rows[6]], table[rows[7]]
+    # Scalars, not elements of an array, so that the loop becomes vector code.
+    s, t, u, v = weights[0], weights[1], weights[2], weights[3]
+    w, x, y, z = weights[4], weights[5], weights[6], weights[7]
+    for k in range(count):
+        q = first + k
+        one = s * F(a[q]) + t * F(b[q]) + u * F(c[q]) + v * F(d[q])
+        two = w * F(e[q]) + x * F(f[q]) + y * F(g[q]) + z * F(h[q])
+        log[k] = one + two
+
+
+@njit(fastmath=FAST, error_model="numpy", inline="always")
+def _four(near, far, rows, weights, first, count, log):
+    a, b, c, d = near[rows[8]], near[rows[9]], near[rows[10]], far[rows[11]]
+    u, v, w, x = weights[8], weights[9], weights[10], weights[11]
+    for k in range(count):
+        q = first + k
+        log[k] += u * F(a[q]) + v * F(b[q]) + w * F(c[q]) + x * F(d[q])
+
+
+@njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)
+def _emerge(
+    table, near, far, rows, weights, margin, reach, taps, columns, source, first, last, flux
+):
+    """Emergent flux over pi of the pixels from ``first`` to ``last``.
+
+    F / pi = S_0 + 2 sum over layers of dS/dtau (E4(tau above) - E4(tau below)): the source is
+    linear in tau between layers (e.g. Hubeny & Mihalas 2014, Sect. 12.4).
+
+    Parameters
+    ----------
+    table, near, far
+        16-bit logarithms of the opacity at the nearest [M/H], the next and the third, shape
+        (node, pixel); the last two are not read where ``rows`` has eight columns.
+    rows, weights
+        Of each layer, see `node_stencil`; the weights in units of log2.
+    margin
+        Pixels of the table before the first one of ``flux``.
+    reach, taps
+        Of each block, how many pixels microturbulence carries light, and half of the symmetric
+        kernel, from its middle; shapes (block,) and (block, tap).
+    columns
+        Weights (g cm-2) that turn the opacities of layers d - 2 to d + 1 into the optical depth
+        between layers d - 1 and d, shape (layer, 4); the first row has that above the top at 1.
+    source
+        Planck's function at the middle of each block, shape (block, layer).
+    first, last
+        Pixels of ``flux`` to fill; ``first`` begins a block.
+    flux
+        Result, shape (pixel,).
+    """
+    layers = rows.shape[0]
+    width = BLOCK + 2 * taps.shape[1]
+    log, raw = np.empty(width, np.float32), np.empty(width, np.float32)
+    # Layers d - 2 to d + 1 while the interval above layer d is solved.
+    opacity = np.zeros((4, BLOCK), np.float32)
+    tau, total = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    e4, e3 = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    g0, g1, g2 = F(WEIGHTS[0]), F(WEIGHTS[1]), F(WEIGHTS[2])
+    h0, h1, h2 = F(RATE * WEIGHTS[0]), F(2 * RATE * WEIGHTS[1]), F(8 * RATE * WEIGHTS[2])
+    rate = F(-RATE * 1.4426950408889634)
+    level = F(LOG_LEVEL * 1.4426950408889634)
+    for start in range(first, last, BLOCK):
+        count = min(BLOCK, last - start)
+        block = start // BLOCK
+        far_away = reach[block]
+        wide = count + 2 * far_away
+        begin = margin + start - far_away
+        for next_ in range(layers + 1):
+            if next_ < layers:
+                now = opacity[next_ % 4]
+                _eight(table, rows[next_], weights[next_], begin, wide, log)
+                if rows.shape[1] > 8:
+                    _four(near, far, rows[next_], weights[next_], begin, wide, log)
+                if far_away == 0:
+                    for k in range(count):
+                        now[k] = _exp2(level + log[k])
+                else:
+                    for k in range(wide):
+                        raw[k] = _exp2(level + log[k])
+                    tap = taps[block, 0]
+                    for k in range(count):
+                        now[k] = tap * raw[far_away + k]
+                    for j in range(1, far_away + 1):
+                        tap = taps[block, j]
+                        left, right = raw[far_away - j :], raw[far_away + j :]
+                        for k in range(count):
+                            now[k] += tap * (left[k] + right[k])
+            d = next_ - 1
+            if d == 0:
+                top = opacity[0]
+                for k in range(count):
+                    t = top[k] * columns[0, 1]
+                    x = max(_exp2(rate * t), F(1e-4))
+                    y = x * x
+                    z = y * y * y * y
+                    tau[k], total[k] = t, source[block, 0]
+                    e4[k] = g0 * x + g1 * y + g2 * z
+                    e3[k] = h0 * x + h1 * y + h2 * z
+            if d <= 0:
+                continue
+            p, q, r = opacity[(d + 2) % 4], opacity[(d + 3) % 4], opacity[d % 4]
+            s = opacity[(d + 1) % 4]
+            c0, c1, c2, c3 = columns[d, 0], columns[d, 1], columns[d, 2], columns[d, 3]
+            rise = F(2.0) * (source[block, d] - source[block, d - 1])
+            shallowest = F(100.0)
+            for k in range(count):
+                mean = c1 * q[k] + c2 * r[k]
+                step = max(mean + (c0 * p[k] + c3 * s[k]), F(0.1) * mean)
+                t = tau[k] + step
+                # As low as 1e-4, so that no power of it becomes a slow denormal number.
+                x = max(_exp2(rate * t), F(1e-4))
+                y = x * x
+                z = y * y * y * y
+                below = g0 * x + g1 * y + g2 * z
+                slope = h0 * x + h1 * y + h2 * z
+                # The difference of two near equals loses its digits: take the mean E3 instead.
+                thick, thin = (e4[k] - below) / step, F(0.5) * (e3[k] + slope)
+                total[k] += rise * (thick if step > F(2e-3) else thin)
+                tau[k], e4[k], e3[k] = t, below, slope
+                shallowest = min(shallowest, t)
+            if shallowest > F(8.0):
+                break
+        for k in range(count):
+            flux[start + k] = total[k]
+
+
+def turbulence_kernel(variance: float) -> np.ndarray:
+    """Half of a symmetric kernel, from its middle, that widens lines by a Gaussian.
+
+    Nowhere negative, since a line may be 1e4 times the continuum; of exact variance.
+
+    Parameters
+    ----------
+    variance
+        Of the Gaussian, square pixels.
+
+    Examples
+    --------
+    >>> turbulence_kernel(0.2)
+    array([0.8, 0.1])
+    """
+    if variance < 1 / 3:
+        return np.array([1 - variance, variance / 2])
+    place = np.arange(int(np.ceil(6 * np.sqrt(variance))) + 1)
+    width = variance
+    for _ in range(6):
+        kernel = np.exp(-(place**2) / (2 * width))
+        kernel /= kernel[0] + 2 * kernel[1:].sum()
+        width *= variance / (2 * (kernel * place**2).sum())
+    return kernel
+
+
+def emergent_spectrum(
+    tables: Sequence[OpacityTable],
+    atmosphere: Atmosphere,
+    mh: float | None,
+    vmic: float,
+    workers: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Flux and continuum flux at the surface of a star.
+
+    Parameters
+    ----------
+    tables
+        That of the star's abundances, or those of `metallicities`.
+    atmosphere
+        The model.
+    mh
+        [M/H] to interpolate to between three tables; None with one.
+    vmic
+        Microturbulence, km/s, the tables' or more.
+    workers
+        Threads.
+
+    Returns
+    -------
+    flux, continuum
+        erg s-1 cm-2 A-1, float32, shape (pixel,) each.
+    """
+    table = tables[0]
+    atmosphere = _thinned(atmosphere)
+    rows, weights = node_stencil(atmosphere, mh)
+    top = [[0.0, atmosphere.rhox[0], 0.0, 0.0]]
+    columns = np.concatenate([top, column_weights(atmosphere.rhox)])
+    wavelength = table.wavelength
+    size = wavelength.size
+    centres = table.start + STEP * BLOCK * (np.arange(-(-size // BLOCK)) + 0.5)
+    source = planck(centres, atmosphere.temperature).astype(np.float32)
+    # The most probable speed is sqrt(2) standard deviations.
+    widening = (vmic**2 - table.vmic**2) / 2 / SPEED_OF_LIGHT**2
+    kernels = [turbulence_kernel(v) for v in widening * (centres / STEP) ** 2]
+    reach = np.array([kernel.size - 1 if widening else 0 for kernel in kernels])
+    taps = np.zeros((len(kernels), reach.max() + 1), np.float32)
+    for row, kernel, far in zip(taps, kernels, reach, strict=True):
+        row[: far + 1] = kernel[: far + 1]
+    relative = np.empty(size, np.float32)
+    share = -(-size // (BLOCK * workers)) * BLOCK
+    scaled = weights * np.float32(LOG_STEP / np.log(2))
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = [
+            pool.submit(
+                _emerge, table.lines, tables[-2 if mh is not None else 0].lines, tables[-1].lines,
+                rows, scaled, MARGIN, reach, taps, columns.astype(np.float32), source,
+                first, min(first + share, size), relative,
+            )
+            for first in range(0, size, share)
+        ]  # fmt: skip
+        for job in jobs:
+            job.result()
+    # The source is that of each block's centre: give the pixels the colour they have.
+    level = planck(wavelength, np.array([atmosphere.teff]))[:, 0]
+    level /= np.repeat(planck(centres, np.array([atmosphere.teff]))[:, 0], BLOCK)[:size]
+    flux = np.pi * relative * level.astype(np.float32)
+    logs = np.einsum("dn,dnp->dp", weights[:, :8], table.continuum[rows[:, :8]])
+    if mh is not None:
+        logs += np.einsum("dn,dnp->dp", weights[:, 8:11], tables[1].continuum[rows[:, 8:11]])
+        logs += weights[:, 11:] * tables[2].continuum[rows[:, 11]]
+    coarse = continuum_wavelength(table.start, size)
+    return flux, _continuum_flux(wavelength, coarse, np.exp(logs), columns, atmosphere)
+
+
+def _continuum_flux(
+    wavelength: np.ndarray,
+    coarse: np.ndarray,
+    opacity: np.ndarray,
+    columns: np.ndarray,
+    atmosphere: Atmosphere,
+) -> np.ndarray:
+    around = np.pad(opacity, ((2, 1), (0, 0)))
+    depths = np.stack([around[n : n + len(opacity)] for n in range(4)], axis=1)
+    steps = np.einsum("dn,dnp->dp", columns, depths)
+    least = 0.1 * np.einsum("dn,dnp->dp", columns[:, 1:3], depths[:, 1:3])
+    steps = np.maximum(steps, least)
+    tau = steps.cumsum(axis=0)
+    steps = steps[1:]
+    source = planck(coarse, atmosphere.temperature).T
+    slope = np.diff(source, axis=0) / steps
+    flux = np.pi * (source[0] + 2 * (slope * -np.diff(expn(4, tau), axis=0)).sum(axis=0))
+    return np.interp(wavelength, coarse, flux).astype(np.float32)
+
+
+def planck(wavelength: np.ndarray, temperature: np.ndarray) -> np.ndarray:
+    """B_lambda in erg s-1 cm-2 A-1 sr-1, shape (wavelength, temperature)."""
+    x = SECOND_RADIATION / (wavelength[:, None] * temperature)
+    return 1.191042972e-5 * (1e8 / wavelength[:, None]) ** 5 * 1e-8 / np.expm1(x)
+
+
+def continuum_wavelength(start: float, size: int) -> np.ndarray:
+    """Wavelengths in Angstrom, air, at which a table of ``size`` pixels has the continuum."""
+    return np.arange(start - 10.0, start + STEP * size + 15.0, CONTINUUM_STEP)
+
+
+def _thinned(atmosphere: Atmosphere) -> Atmosphere:
+    """Every other layer of the upper 1% of the mass; lines change by less than 0.001."""
+    high = atmosphere.rhox < 0.01 * atmosphere.rhox[-1]
+    keep = ~high | (np.arange(high.size) % 2 == 0)
+    columns = ("rhox", "temperature", "pressure", "electron_density")
+    return replace(atmosphere, **{name: getattr(atmosphere, name)[keep] for name in columns})
