@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from maury import readers
-from maury.commands import bench, predict, synthesize, train
+from maury.commands import bench, predict, simulate, synthesize, train
 from maury.commands.options import (
     FilesArgument,
     FormatOption,
@@ -103,17 +103,18 @@ def plot(
 
 app.command()(predict.predict)
 app.command()(synthesize.synthesize)
+app.add_typer(simulate.app)
 app.command()(train.train)
 app.command()(bench.bench)
 
 
 def main() -> None:
-    """Run the command line; a user's mistake becomes one sentence on stderr and exit code 1."""
+    """Run the command line; a user's mistake becomes one sentence on stderr and its exit code."""
     try:
         app()
     except MauryError as error:
         typer.echo(str(error), err=True)
-        sys.exit(1)
+        sys.exit(error.exit_code)
 
 
 def _read(file: str, medium: MediumChoice | None, frame: FrameChoice | None) -> Spectrum:

@@ -9,12 +9,21 @@ __all__ = [
     "RecipeError",
     "SpectrumError",
     "SynthesisError",
+    "TargetError",
     "WeightsError",
 ]
 
 
 class MauryError(Exception):
-    """Base of everything that a user's input can cause; the message is one plain sentence."""
+    """Base of everything that a user's input can cause; the message is one plain sentence.
+
+    Attributes
+    ----------
+    exit_code : int
+        Of the command line: 2 where what was asked for is impossible, 1 where the work failed.
+    """
+
+    exit_code = 1
 
 
 class ReadError(MauryError):
@@ -38,4 +47,12 @@ class RecipeError(MauryError):
 
 
 class SynthesisError(MauryError):
-    """Stellar parameters or options for which no spectrum can be computed."""
+    """Stellar parameters, options or files for which no spectrum can be computed."""
+
+    exit_code = 2
+
+
+class TargetError(MauryError):
+    """A file that results cannot be written to."""
+
+    exit_code = 2

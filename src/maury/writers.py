@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 from astropy.io import fits
 
-from maury.errors import MauryError
+from maury.errors import MauryError, TargetError
 from maury.spectrum import Spectrum
 
 __all__ = ["SUFFIXES", "check_target", "write"]
@@ -46,7 +46,7 @@ def check_target(path: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> Path
 
     Raises
     ------
-    MauryError
+    TargetError
         If the ending names no known format, the folder is missing or the path is a folder.
 
     Examples
@@ -55,16 +55,16 @@ def check_target(path: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> Path
     'sun.fits'
     >>> check_target("sun.doc")
     Traceback (most recent call last):
-    maury.errors.MauryError: sun.doc cannot be written: the name must end in .fits, .txt or .csv.
+    maury.errors.TargetError: sun.doc cannot be written: the name must end in .fits, .txt or .csv.
     """
     target = Path(path)
     if target.suffix.lower() not in suffixes:
         known = " or ".join(filter(None, (", ".join(suffixes[:-1]), suffixes[-1])))
-        raise MauryError(f"{path} cannot be written: the name must end in {known}.")
+        raise TargetError(f"{path} cannot be written: the name must end in {known}.")
     if target.is_dir():
-        raise MauryError(f"{path} cannot be written: it is a directory.")
+        raise TargetError(f"{path} cannot be written: it is a directory.")
     if not target.parent.is_dir():
-        raise MauryError(f"{path} cannot be written: there is no folder {target.parent}.")
+        raise TargetError(f"{path} cannot be written: there is no folder {target.parent}.")
     return target
 
 

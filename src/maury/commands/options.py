@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from maury.console import Format
+from maury.errors import SynthesisError
+from maury.grid import WavelengthGrid
 
 __all__ = [
     "FilesArgument",
     "FormatOption",
     "FrameChoice",
     "FrameOption",
+    "LineStrengthsChoice",
+    "LineStrengthsOption",
     "MediumChoice",
     "MediumOption",
+    "wavelength_grid",
 ]
+
+MOST_PIXELS = 4_000_000
 
 
 class MediumChoice(StrEnum):
@@ -34,6 +42,13 @@ class FrameChoice(StrEnum):
     rest = "rest"
 
 
+class LineStrengthsChoice(StrEnum):
+    """Whose strengths the embedded lines have."""
+
+    calibrated = "calibrated"
+    original = "original"
+
+
 FilesArgument = Annotated[list[str], typer.Argument(help="Spectra: FITS or text, plain or gzip.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the results.")]
 MediumOption = Annotated[
@@ -44,3 +59,29 @@ FrameOption = Annotated[
     FrameChoice | None,
     typer.Option(help="Frame of the wavelengths, where you know better than the file."),
 ]
+LineStrengthsOption = Annotated[
+    LineStrengthsChoice,
+    typer.Option(help="Of the embedded lines: calibrated on the Sun, or of the laboratory."),
+]
+
+
+def wavelength_grid(start: float, stop: float, step: float, medium: MediumChoice) -> WavelengthGrid:
+    """The grid that ``--start``, ``--stop`` and ``--step`` ask for.
+
+    Raises
+    ------
+    SynthesisError
+        If there is none, or it has too many pixels.
+    """
+    if not (math.isfinite(step) and step > 0):
+        raise SynthesisError(f"The step is {step:g} A, but it must be positive.")
+    if not (math.isfinite(start) and math.isfinite(stop) and stop - start >= step and start > 0):
+        raise SynthesisError(
+            f"The wavelengths from {start:g} to {stop:g} A hold no step of {step:g} A."
+        )
+    count = int((stop - start) / step + 1e-6) + 1
+    if count > MOST_PIXELS:
+        raise SynthesisError(
+            f"A step of {step:g} A makes {count:,} pixels; allowed are {MOST_PIXELS:,}."
+        )
+    return WavelengthGrid(start=start, step=step, size=count, medium=medium.value)

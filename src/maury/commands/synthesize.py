@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
-from maury.commands.options import MediumChoice
+from maury.commands.options import (
+    LineStrengthsChoice,
+    LineStrengthsOption,
+    MediumChoice,
+    wavelength_grid,
+)
 from maury.errors import SynthesisError
 
 if TYPE_CHECKING:
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["synthesize"]
 
-MOST_PIXELS = 4_000_000
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
 
 
@@ -69,17 +71,18 @@ def synthesize(
     lines_mode: Annotated[
         LinesMode, typer.Option(help="Replace the lines of its species within its range, or add.")
     ] = LinesMode.REPLACE,
+    line_strengths: LineStrengthsOption = LineStrengthsChoice.calibrated,
     plot: Annotated[
         Path | None, typer.Option(help="Figure to write, ending in .png, .pdf or .svg.")
     ] = None,
 ) -> None:
-    """Compute a star's spectrum: one-dimensional, LTE, with lines calibrated on the Sun.
+    """Compute a star's spectrum: one-dimensional, LTE.
 
     The wavelengths are at rest with the star. Flux is at the star's surface, in erg s-1 cm-2 A-1.
     """
     from maury.writers import check_target, write
 
-    wavelength = _wavelengths(start, stop, step)
+    wavelength = wavelength_grid(start, stop, step, medium).wavelength
     check_target(out)
     if plot is not None:
         check_target(plot, PLOT_SUFFIXES)
@@ -89,13 +92,13 @@ def synthesize(
     from maury.synthesis.synthesize import synthesize as compute
 
     model = None if atmosphere is None else read_atmosphere(atmosphere)
-    line_list = None if lines is None else _lines(lines, lines_mode)
-    broadening = {"vsini": vsini, "vmac": vmac, "resolving_power": resolving_power}
+    line_list = _lines(lines, lines_mode, line_strengths)
+    broadening: dict[str, Any] = {"vsini": vsini, "vmac": vmac, "resolving_power": resolving_power}
     if model is not None:
         teff, logg = (model.teff if teff is None else teff), (model.logg if logg is None else logg)
     mh = (0.0 if model is None else model.mh) if mh is None else mh
     alpha = (0.0 if model is None else model.alpha) if alpha is None else alpha
-    star = {"teff": teff, "logg": logg, "mh": mh, "vmic": vmic, "alpha": alpha}
+    star: dict[str, Any] = {"teff": teff, "logg": logg, "mh": mh, "vmic": vmic, "alpha": alpha}
     with Console(stderr=True).status(f"Computing {wavelength.size:,} pixels ..."):
         spectrum = compute(
             **star,
@@ -110,6 +113,7 @@ def synthesize(
     facts["respower"] = facts.pop("resolving_power")
     facts["model"] = None if atmosphere is None else atmosphere.name
     facts["linelist"] = None if lines is None else f"{lines.name} ({lines_mode.value})"
+    facts["strength"] = line_strengths.value
     write(spectrum, out, {**facts, "origin": "maury synthesize"})
     typer.echo(
         f"Wrote {out}: {len(spectrum):,} pixels, {wavelength[0]:.2f}-{wavelength[-1]:.2f} A in "
@@ -123,30 +127,18 @@ def synthesize(
         typer.echo(f"Wrote {plot}.", err=True)
 
 
-def _lines(path: Path, mode: LinesMode) -> LineList:
+def _lines(path: Path | None, mode: LinesMode, strengths: LineStrengthsChoice) -> LineList:
     from maury.synthesis.linelist import merge_lines, standard_lines
     from maury.synthesis.linelist_files import read_lines
     from maury.synthesis.synthesize import COVERAGE
 
+    embedded = standard_lines(calibrated=strengths is LineStrengthsChoice.calibrated)
+    if path is None:
+        return embedded
     own = read_lines(path)
     if not len(own.between(*COVERAGE)):
         raise SynthesisError(
             f"{path} has lines from {own.wavelength[0]:g} to {own.wavelength[-1]:g} A, but none "
             f"within {COVERAGE[0]:g} to {COVERAGE[1]:g} A (air)."
         )
-    return merge_lines(standard_lines(), own, mode.value)
-
-
-def _wavelengths(start: float, stop: float, step: float) -> np.ndarray:
-    if not (math.isfinite(step) and step > 0):
-        raise SynthesisError(f"The step is {step:g} A, but it must be positive.")
-    if not (math.isfinite(start) and math.isfinite(stop) and stop - start >= step):
-        raise SynthesisError(
-            f"The wavelengths from {start:g} to {stop:g} A hold no step of {step:g} A."
-        )
-    count = int((stop - start) / step + 1e-6) + 1
-    if count > MOST_PIXELS:
-        raise SynthesisError(
-            f"A step of {step:g} A makes {count:,} pixels; allowed are {MOST_PIXELS:,}."
-        )
-    return start + step * np.arange(count)
+    return merge_lines(embedded, own, mode.value)

@@ -1,7 +1,7 @@
 """A star's intrinsic spectrum from first principles."""
 
 from collections.abc import Mapping
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 from astropy import units as u
@@ -22,13 +22,29 @@ from maury.synthesis.lines import line_opacity
 from maury.synthesis.transfer import emergent_flux
 from maury.wavelength import SPEED_OF_LIGHT, air_to_vacuum, vacuum_to_air
 
-__all__ = ["surface_flux", "synthesize"]
+__all__ = [
+    "LineStrengths",
+    "check_parameters",
+    "check_wavelengths",
+    "surface_flux",
+    "synthesize",
+]
+
+LineStrengths = Literal["calibrated", "original"]
 
 CONTINUUM_STEP = 5.0  # Angstrom; the continuum has no edge between 3650 and 8200 A
 COVERAGE = (3770.0, 6925.0)  # Angstrom, air: what the line list covers
 PIECE = 65536  # pixels whose opacity is held in memory at once
 RESOLVING_STEP = 0.6  # km/s: 0.01 A at 5000 A, a third of a narrow line's Doppler width
 FLUX_UNIT = "erg s-1 cm-2 Angstrom-1"
+# Unit, lowest and highest of what the tables do not limit.
+LIMITS = {
+    "vmic": ("km/s", 0.0, 10.0),
+    "alpha": ("", -1.0, 1.0),
+    "vsini": ("km/s", 0.0, 300.0),
+    "vmac": ("km/s", 0.0, 100.0),
+    "resolving power": ("", 1e3, 1e7),
+}
 
 
 def surface_flux(
@@ -37,6 +53,8 @@ def surface_flux(
     abundance: Mapping[str, float],
     lines: LineList,
     vmic: float,
+    *,
+    electrons_of_model: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Flux and continuum flux at the stellar surface.
 
@@ -52,6 +70,9 @@ def surface_flux(
         The line list.
     vmic
         Microturbulent velocity, km/s.
+    electrons_of_model
+        Take the electron density from the model atmosphere, as Turbospectrum does, instead of
+        solving for it with the abundances given.
 
     Returns
     -------
@@ -63,6 +84,7 @@ def surface_flux(
         atmosphere.pressure,
         abundance,
         electrons=atmosphere.electron_density,
+        hold_electrons=electrons_of_model,
     )
     start = np.floor(wavelength[0]) - 2 * CONTINUUM_STEP
     coarse = np.arange(start, wavelength[-1] + 3 * CONTINUUM_STEP, CONTINUUM_STEP)
@@ -87,8 +109,9 @@ def _number(name: str, quantity: float | u.Quantity, unit: str) -> float:
 
 
 def _checked(
-    name: str, quantity: float | u.Quantity, unit: str, lower: float, upper: float
+    name: str, quantity: float | u.Quantity, limits: tuple[str, float, float] | None = None
 ) -> float:
+    unit, lower, upper = LIMITS[name] if limits is None else limits
     value = _number(name, quantity, unit)
     if not lower <= value <= upper:
         allowed = f"it must be {lower:g} to {upper:g} {unit}".rstrip() + "."
@@ -96,10 +119,53 @@ def _checked(
     return value
 
 
-def _wavelengths(
+def check_parameters(
+    *,
+    teff: float | u.Quantity,
+    logg: float,
+    mh: float,
+    resolving_power: float | None = None,
+    **others: float | u.Quantity,
+) -> None:
+    """Find out whether `synthesize` would take these parameters, without the work.
+
+    Parameters
+    ----------
+    teff, logg, mh, resolving_power, **others
+        As of `synthesize`; the others are vmic, alpha, vsini and vmac.
+
+    Raises
+    ------
+    SynthesisError
+        If one is not a number or outside what the tables cover.
+    """
+    model_atmosphere(_number("teff", teff, "K"), _number("logg", logg, ""), _number("mh", mh, ""))
+    if resolving_power is not None:
+        _checked("resolving power", resolving_power)
+    for name, value in others.items():
+        _checked(name, value)
+
+
+def check_wavelengths(
     wavelength: NDArray[np.float64] | u.Quantity | None, medium: Medium
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The wavelengths asked for, and the same in air."""
+    """The wavelengths asked for, and the same in air.
+
+    Parameters
+    ----------
+    wavelength, medium
+        As of `synthesize`.
+
+    Returns
+    -------
+    wavelength, air
+        Angstrom, shape (pixel,) each.
+
+    Raises
+    ------
+    SynthesisError
+        If they do not increase, or the lines do not cover them.
+    """
     if medium not in get_args(Medium):
         raise SynthesisError(f"The medium must be 'air' or 'vacuum', not {medium!r}.")
     if wavelength is None:
@@ -145,7 +211,7 @@ def _star(
             raise SynthesisError(f"{missing} is missing: give it, or a model atmosphere.")
         temperature, gravity = _number("teff", teff, "K"), _number("logg", logg, "")
         metallicity = 0.0 if mh is None else _number("mh", mh, "")
-        enhancement = 0.0 if alpha is None else _checked("alpha", alpha, "", -1.0, 1.0)
+        enhancement = 0.0 if alpha is None else _checked("alpha", alpha)
         return model_atmosphere(temperature, gravity, metallicity), enhancement, metallicity
     for name, given, unit, own, tolerance in (
         ("teff", teff, "K", atmosphere.teff, 1.0),
@@ -156,8 +222,8 @@ def _star(
                 f"{name} = {given} contradicts the model atmosphere's {own:g}; leave it out or "
                 f"give that, since a model atmosphere is taken as it is."
             )
-    metallicity = _checked("mh", atmosphere.mh if mh is None else mh, "", -6.0, 2.0)
-    enhancement = _checked("alpha", atmosphere.alpha if alpha is None else alpha, "", -1.0, 1.0)
+    metallicity = _checked("mh", atmosphere.mh if mh is None else mh, ("", -6.0, 2.0))
+    enhancement = _checked("alpha", atmosphere.alpha if alpha is None else alpha)
     return atmosphere, enhancement, metallicity
 
 
@@ -175,6 +241,7 @@ def synthesize(
     medium: Medium = "air",
     normalized: bool = False,
     lines: LineList | None = None,
+    line_strengths: LineStrengths = "calibrated",
     atmosphere: Atmosphere | None = None,
 ) -> Spectrum:
     """Compute a star's spectrum: 1D, LTE, plane-parallel.
@@ -205,7 +272,10 @@ def synthesize(
     normalized
         Divide by the continuum.
     lines
-        A line list; the embedded one, calibrated on the Sun, where it is left out.
+        A line list; the embedded one where it is left out.
+    line_strengths
+        Of the embedded list: ``"calibrated"`` on the Sun, best for real stars, or ``"original"``,
+        those of the laboratory and theory.
     atmosphere
         A model atmosphere, see `maury.synthesis.atmosphere_files.read_atmosphere`; interpolated
         in the ATLAS9 grid where it is left out. Its structure is taken as it is: ``teff`` and
@@ -231,14 +301,20 @@ def synthesize(
     >>> f"{window[sun.flux.argmin()]:.1f} A"
     '6562.8 A'
     """
-    grid, air = _wavelengths(wavelength, medium)
+    grid, air = check_wavelengths(wavelength, medium)
     model, enhancement, metallicity = _star(atmosphere, teff, logg, mh, alpha)
-    turbulence = _checked("vmic", vmic, "km/s", 0, 10)
-    rotation = _checked("vsini", vsini, "km/s", 0, 300)
-    macroturbulence = _checked("vmac", vmac, "km/s", 0, 100)
+    turbulence = _checked("vmic", vmic)
+    rotation = _checked("vsini", vsini)
+    macroturbulence = _checked("vmac", vmac)
     sigma = 0.0
     if resolving_power is not None:
-        sigma = gaussian_width(_checked("resolving power", resolving_power, "", 1e3, 1e7))
+        sigma = gaussian_width(_checked("resolving power", resolving_power))
+    if line_strengths not in get_args(LineStrengths):
+        raise SynthesisError(
+            f"The line strengths must be 'calibrated' or 'original', not {line_strengths!r}."
+        )
+    if lines is None:
+        lines = standard_lines(calibrated=line_strengths == "calibrated")
     # As far as light of lines outside the window is carried into it.
     margin = rotation + 4 * macroturbulence + 6 * sigma
     sampling = air if margin == 0 else _sampling(air, margin)
@@ -246,7 +322,7 @@ def synthesize(
         sampling,
         model,
         abundances(metallicity, enhancement),
-        standard_lines() if lines is None else lines,
+        lines,
         turbulence,
     )
     relative = flux / continuum

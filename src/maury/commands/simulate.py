@@ -1,0 +1,146 @@
+"""``maury simulate``: sets of simulated spectra."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maury.commands.options import (
+    LineStrengthsChoice,
+    LineStrengthsOption,
+    MediumChoice,
+    wavelength_grid,
+)
+
+__all__ = ["app"]
+
+EXIT_INTERRUPTED = 130
+SHOWN_FAILURES = 10
+
+app = typer.Typer(name="simulate", help="Simulate sets of spectra.", no_args_is_help=True)
+
+
+@app.callback()
+def _root() -> None:
+    pass
+
+
+class SamplingChoice(StrEnum):
+    """How stars are spread over the ranges."""
+
+    uniform = "uniform"
+    sobol = "sobol"
+    grid = "grid"
+
+
+class SolverChoice(StrEnum):
+    """How a spectrum is computed."""
+
+    direct = "direct"
+
+
+def _range(help: str) -> typer.models.OptionInfo:
+    return typer.Option(metavar="LOW:HIGH", help=help)
+
+
+@app.command()
+def sed(
+    out: Annotated[
+        Path, typer.Option(help="Folder to fill; one that is begun is finished.", metavar="DIR")
+    ],
+    n: Annotated[
+        int | None,
+        typer.Option(help="Number of spectra; with --sampling grid the most there may be."),
+    ] = None,
+    sampling: Annotated[
+        SamplingChoice,
+        typer.Option(help="At random, evenly spread by Sobol's sequence, or on a regular grid."),
+    ] = SamplingChoice.uniform,
+    seed: Annotated[int, typer.Option(min=0, help="Of uniform and sobol.")] = 0,
+    teff: Annotated[str, _range("Effective temperature, K.")] = "3000:11000",
+    logg: Annotated[str, _range("log10 of gravity in cm s-2.")] = "3.5:5",
+    mh: Annotated[str, _range("Metallicity [M/H], dex.")] = "-1.5:0.5",
+    vmic: Annotated[str, _range("Microturbulence, km/s.")] = "0.5:3",
+    alpha: Annotated[str, _range("Excess of alpha elements over M, dex.")] = "0",
+    vsini: Annotated[str, _range("Projected rotation, km/s.")] = "0",
+    vmac: Annotated[str, _range("Radial-tangential macroturbulence, km/s.")] = "0",
+    resolving_power: Annotated[
+        float | None, typer.Option(help="Of the instrument; by default there is none.")
+    ] = None,
+    start: Annotated[float, typer.Option(help="First wavelength, A.")] = 3785.0,
+    stop: Annotated[float, typer.Option(help="Last wavelength, A.")] = 6910.0,
+    step: Annotated[float, typer.Option(help="Step of the wavelengths, A.")] = 0.01,
+    medium: Annotated[
+        MediumChoice, typer.Option(help="Medium of the wavelengths.")
+    ] = MediumChoice.air,
+    normalized: Annotated[bool, typer.Option(help="Divide by the continuum.")] = False,
+    solver: Annotated[
+        SolverChoice, typer.Option(help="Sum the lines for each star.")
+    ] = SolverChoice.direct,
+    line_strengths: LineStrengthsOption = LineStrengthsChoice.calibrated,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that share the work, each on one core.")
+    ] = 1,
+) -> None:
+    """Compute intrinsic spectra of many stars, and keep them in a folder.
+
+    A parameter is given as VALUE, LOW:HIGH or, on a grid, LOW:HIGH:STEP. Killed at any time, the
+    same command goes on where it was. Spectra are in DIR/spectra.zarr, and in catalogue.parquet
+    there is one row for each; in Python, maury.SedStore(DIR).spectrum(0) gives the first.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from maury.datasets.sampling import Range
+    from maury.datasets.seds import SedSimulation, simulate_seds
+
+    texts = {
+        "teff": teff, "logg": logg, "mh": mh, "vmic": vmic, "alpha": alpha, "vsini": vsini,
+        "vmac": vmac,
+    }  # fmt: skip
+    simulation = SedSimulation(
+        n=n,
+        sampling=sampling.value,
+        seed=seed,
+        ranges={name: Range.parse(text) for name, text in texts.items()},
+        grid=wavelength_grid(start, stop, step, medium),
+        normalized=normalized,
+        resolving_power=resolving_power,
+        line_strengths=line_strengths.value,
+        solver=solver.value,
+    )
+    columns = ("spectra", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    progress = Progress(*columns, console=Console(stderr=True))
+    bar = progress.add_task("")
+
+    def report(count: int, total: int) -> None:
+        progress.start()
+        progress.update(bar, completed=count, total=total)
+
+    store = None
+    try:
+        store = simulate_seds(simulation, out, workers=workers, report=report)
+    except KeyboardInterrupt:
+        # Told below, when the bar is gone.
+        pass
+    finally:
+        progress.stop()
+    if store is None:
+        typer.echo(f"Stopped; the same command finishes {out}.", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED)
+    failures = [row for row in store.catalogue.to_pylist() if row["status"] != "done"]
+    typer.echo(
+        f"{out}: {store.done.size:,} of {len(store):,} spectra, {simulation.grid.size:,} pixels, "
+        f"{start:.2f}-{simulation.grid.stop:.2f} A in {medium.value}.",
+        err=True,
+    )
+    for row in failures[:SHOWN_FAILURES]:
+        typer.echo(f"Spectrum {row['index']} failed: {row['error']}", err=True)
+    if len(failures) > SHOWN_FAILURES:
+        more = len(failures) - SHOWN_FAILURES
+        typer.echo(f"{more:,} more failed; see {out / 'catalogue.parquet'}.", err=True)
+    if failures:
+        raise typer.Exit(1)

@@ -1,0 +1,216 @@
+"""Sets of intrinsic spectra from first principles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maury.datasets.sampling import Range, Sampling, sample
+from maury.datasets.store import SedStore, SedWriter
+from maury.datasets.workers import share
+from maury.errors import SynthesisError
+from maury.grid import WavelengthGrid
+from maury.synthesis.provenance import code_fingerprint, code_version
+from maury.synthesis.synthesize import (
+    LineStrengths,
+    check_parameters,
+    check_wavelengths,
+    synthesize,
+)
+
+__all__ = ["PARAMETERS", "SedSimulation", "Solver", "simulate_seds"]
+
+Solver = Literal["direct"]
+
+PARAMETERS: Mapping[str, Range] = MappingProxyType(
+    {
+        "teff": Range(3000.0, 11000.0),
+        "logg": Range(3.5, 5.0),
+        "mh": Range(-1.5, 0.5),
+        "vmic": Range(0.5, 3.0),
+        "alpha": Range(0.0, 0.0),
+        "vsini": Range(0.0, 0.0),
+        "vmac": Range(0.0, 0.0),
+    }
+)
+"""The parameters of a star, and the ranges that are taken where none are given."""
+
+GRID = WavelengthGrid(start=3785.0, step=0.01, size=312_501)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SedSimulation:
+    """Which spectra to compute, and how.
+
+    Parameters
+    ----------
+    n
+        How many; see `maury.datasets.sampling.sample`.
+    sampling
+        ``"uniform"``, ``"sobol"`` or ``"grid"``.
+    seed
+        Of uniform and sobol.
+    ranges
+        Of some of `PARAMETERS`, in place of what stands there: K, dex, dex, km/s, dex, km/s, km/s.
+    grid
+        Wavelengths, in the stellar rest frame.
+    normalized
+        Divide by the continuum.
+    resolving_power
+        Of an instrument's Gaussian profile; None for none.
+    line_strengths, solver
+        As of `maury.synthesis.synthesize.synthesize`.
+
+    Raises
+    ------
+    SynthesisError
+        If a parameter is unknown or can take a value that cannot be computed.
+
+    Examples
+    --------
+    >>> sun = {"teff": Range(5772, 5772), "logg": Range(4.438, 4.438), "mh": Range(0, 0)}
+    >>> star = SedSimulation(n=2, ranges=sun, seed=3).parameters()[1]
+    >>> star["teff"], round(star["vmic"], 2), star["vsini"]
+    (5772.0, 1.48, 0.0)
+    """
+
+    n: int | None = None
+    sampling: Sampling = "uniform"
+    seed: int = 0
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+    grid: WavelengthGrid = GRID
+    normalized: bool = False
+    resolving_power: float | None = None
+    line_strengths: LineStrengths = "calibrated"
+    solver: Solver = "direct"
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.ranges if name not in PARAMETERS]
+        if unknown:
+            raise SynthesisError(
+                f"No parameter is called {unknown[0]!r}; there are {', '.join(PARAMETERS)}."
+            )
+        if self.solver not in get_args(Solver):
+            raise SynthesisError(
+                f"No solver is called {self.solver!r}; there are {', '.join(get_args(Solver))}."
+            )
+        if self.line_strengths not in get_args(LineStrengths):
+            raise SynthesisError(
+                f"The line strengths must be {' or '.join(get_args(LineStrengths))}, not "
+                f"{self.line_strengths!r}."
+            )
+        object.__setattr__(self, "ranges", {**PARAMETERS, **self.ranges})
+        check_wavelengths(self.grid.wavelength, self.grid.medium)
+        for end in ("low", "high"):
+            check_parameters(
+                **{name: getattr(interval, end) for name, interval in self.ranges.items()},
+                resolving_power=self.resolving_power,
+            )
+
+    def parameters(self) -> list[dict[str, float]]:
+        """Of each star, in order."""
+        values = sample(self.ranges, self.sampling, self.n, self.seed)
+        return [dict(zip(self.ranges, row, strict=True)) for row in values.tolist()]
+
+    def settings(self) -> dict[str, Any]:
+        """All that the spectra depend on, as plain values."""
+        return {
+            "n": self.n,
+            "sampling": self.sampling,
+            "seed": self.seed,
+            **{name: str(interval) for name, interval in self.ranges.items()},
+            "grid": self.grid.to_dict(),
+            "normalized": self.normalized,
+            "resolving_power": self.resolving_power,
+            "lines": self.line_strengths,
+            "solver": self.solver,
+            "version": code_version(),
+            "code": code_fingerprint(),
+        }
+
+
+def simulate_seds(
+    simulation: SedSimulation,
+    folder: str | Path,
+    *,
+    workers: int = 1,
+    report: Callable[[int, int], object] | None = None,
+) -> SedStore:
+    """Compute the spectra that a folder lacks.
+
+    Whatever ends it, what is in the folder stays, and the next call with the same simulation
+    computes the rest: those that are missing and those that failed. Parameters and spectra depend
+    on the simulation alone, not on the number of processes nor on how often it was interrupted.
+
+    Parameters
+    ----------
+    simulation
+        What to compute.
+    folder
+        Where to keep it; made where it is missing.
+    workers
+        Processes, each on one core. A script that calls this needs the usual
+        ``if __name__ == "__main__":``.
+    report
+        Called with the number of spectra that are done or failed and that of all: at the start
+        and after each.
+
+    Returns
+    -------
+    SedStore
+        A spectrum that could not be computed has its reason in the catalogue.
+
+    Raises
+    ------
+    SynthesisError
+        If the folder belongs to another simulation, or is being filled by another process.
+    MauryError
+        If it cannot be written, or the processes cannot start.
+    """
+    parameters = simulation.parameters()
+    settings = simulation.settings()
+    grid = simulation.grid
+    facts = {
+        **{name: settings[name] for name in ("sampling", "seed", "normalized", "resolving_power")},
+        **{name: settings[name] for name in ("lines", "solver", "version", "code")},
+        **{"start": grid.start, "stop": grid.stop, "step": grid.step, "medium": grid.medium},
+    }
+    with SedWriter(folder, settings, grid, len(parameters)) as writer:
+        done = writer.done
+        missing = [(index, star) for index, star in enumerate(parameters) if index not in done]
+        count = len(done)
+        if report is not None:
+            report(count, len(parameters))
+        for outcome in share(partial(_compute, simulation), missing, workers):
+            index, star = outcome.task
+            row = {**star, **facts, "seconds": round(outcome.seconds, 3)}
+            if outcome.error is None:
+                writer.add(index, outcome.value, row)
+            else:
+                writer.add_failure(index, outcome.error, row)
+            count += 1
+            if report is not None:
+                report(count, len(parameters))
+    return SedStore(folder)
+
+
+def _compute(simulation: SedSimulation, task: tuple[int, dict[str, float]]) -> NDArray[np.float32]:
+    star: dict[str, Any] = task[1]
+    spectrum = synthesize(
+        **star,
+        resolving_power=simulation.resolving_power,
+        wavelength=simulation.grid.wavelength,
+        medium=simulation.grid.medium,
+        normalized=simulation.normalized,
+        line_strengths=simulation.line_strengths,
+    )
+    if not np.isfinite(spectrum.flux).all():
+        raise SynthesisError("The flux is not finite everywhere.")
+    return spectrum.flux.astype(np.float32)
