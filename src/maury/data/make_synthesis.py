@@ -6,12 +6,12 @@ The folder's own README says where each file was published.
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
+from maury.data.hydrogen_sources import balmer_mixtures
 from maury.data.line_sources import atoms_above_4200, atoms_below_4200, molecules
 from maury.data.molecule_sources import DIATOMIC, POLYATOMIC, diatomic, polyatomic
 from maury.synthesis.constants import BOLTZMANN
@@ -161,26 +161,11 @@ def continuum(source: Path) -> None:
 
 
 def hydrogen_lines(source: Path) -> None:
-    """Stehle & Hutcheon profiles of the Balmer lines, as log10 per Hz of detuning."""
-    arrays: dict[str, Any] = {}
-    with h5py.File(source / "tables/Stehle-Hutchson-hydrogen-profiles.h5") as file:
-        upper = np.arange(3, 16)
-        for n in upper:
-            line = file[f"2_{n}"]
-            detuning = line["delta_nu_over_F0"][()]
-            profile = np.log10(np.maximum(line["profile"][()], 1e-60))
-            arrays[f"detuning_{n}"] = np.log10(np.maximum(detuning, detuning[1] * 1e-3))
-            arrays[f"profile_{n}"] = profile.astype(np.float32)
-            arrays[f"wavelength_{n}"] = line["lambda0"][()].astype(np.float64)
-            arrays[f"log_density_{n}"] = np.log10(line["electron_number_densities"][()])
-            arrays[f"log_temperature_{n}"] = np.log10(line["temps"][()])
-        log_gf = np.array([file[f"2_{n}"].attrs["log_gf"] for n in upper])
+    """Stark profiles of the Balmer lines as sums of Gaussians, see `balmer_mixtures`."""
     np.savez_compressed(
         HERE / "hydrogen_lines.npz",
-        upper=upper,
-        log_gf=log_gf,
-        citation="Stark profiles with Doppler broadening: Stehle & Hutcheon 1999, A&AS 140, 93",
-        **arrays,
+        **balmer_mixtures(source),
+        citation="Stark profiles: Stehle & Hutcheon 1999, A&AS 140, 93",
     )
 
 
