@@ -1,10 +1,12 @@
 """Line strengths recovered from a star that was computed with others."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from maury.synthesis.atmosphere import model_atmosphere
-from maury.synthesis.calibration import ReferenceStar, calibrate, local_continuum
+from maury.synthesis.calibration import Flag, ReferenceStar, calibrate, local_continuum
 from maury.synthesis.elements import abundances
 from maury.synthesis.linelist import standard_lines
 from maury.synthesis.synthesize import surface_flux
@@ -54,7 +56,11 @@ def test_wrong_strengths_are_put_right(fitted) -> None:
 
 def test_a_line_that_does_not_exist_is_taken_out(fitted) -> None:
     lines, _, result = fitted
-    assert result.delta_log_gf[index_of(lines, ABSENT)] < -1.2
+    i = index_of(lines, ABSENT)
+    assert result.delta_log_gf[i] < -1.2
+    assert result.flag[i] == Flag.ABSENT
+    assert result.flag[index_of(lines, "Fe I 6252.555")] == Flag.FITTED
+    assert result.flag[0] == Flag.UNTESTED
 
 
 def test_right_strengths_stay(fitted) -> None:
@@ -84,3 +90,28 @@ def test_continuum_follows_slow_changes_and_not_lines() -> None:
     level = local_continuum(wavelength, observed / model, model, weight)
     middle = (wavelength > 5040) & (wavelength < 5260)
     np.testing.assert_allclose(level[middle], slope[middle], atol=5e-4)
+
+
+def test_damping_of_a_strong_line_is_found_apart_from_its_strength() -> None:
+    """Na D2, whose wings tell its width: computed with twice that, and weaker by 0.1 dex."""
+    wavelength = np.arange(5882.0, 5894.0, 0.01)
+    lines = standard_lines(calibrated=False).between(5877.0, 5899.0)
+    sodium = index_of(lines, "Na I 5889.951")
+    log_gf, width = lines.log_gf.copy(), lines.gamma_vdw.copy()
+    log_gf[sodium] -= 0.1
+    width[sodium] *= 2
+    atmosphere, abundance = model_atmosphere(5772, 4.438, 0.0), abundances()
+    true = replace(lines, log_gf=log_gf, gamma_vdw=width)
+    flux, continuum = surface_flux(wavelength, atmosphere, abundance, true, 1.0)
+    ones = np.ones(wavelength.size)
+    blank = ReferenceStar(wavelength, ones, ones, atmosphere, abundance, 1.0, 3.6, 1.9)
+    observed = blank.observed(flux / continuum)
+    star = ReferenceStar(wavelength, observed, ones, atmosphere, abundance, 1.0, 3.6, 1.9)
+    result = calibrate(star, lines, spread=0.3, damping_spread=0.3)
+    # Wings alone tell the product of the two, the core tells them apart.
+    assert result.delta_log_vdw[sodium] == pytest.approx(np.log10(2), abs=0.1)
+    assert result.delta_log_gf[sodium] == pytest.approx(-0.1, abs=0.1)
+    together = result.delta_log_vdw[sodium] + result.delta_log_gf[sodium]
+    assert together == pytest.approx(np.log10(2) - 0.1, abs=0.03)
+    strong = result.delta_log_vdw != 0
+    assert 1 <= strong.sum() < 6

@@ -32,6 +32,8 @@ LOG_GF_RANGE = (-3.0, 1.0)  # dex that a strength may be corrected by
 LOG_VDW_RANGE = (-0.5, 0.5)  # dex that a van der Waals width may be corrected by
 DAMPING_STEP = 0.05  # dex, of the finite difference
 ABSENT, TOO_WEAK = -1.0, 0.5  # dex of correction from which on a line is flagged
+CLEAR = 0.97  # of the continuum: pixels above it tell where the observed continuum is
+FEWEST_PIXELS = 60  # of 15 A that must be left to tell that
 SEEN = 0.02  # of the continuum: a line that was computed as deep as that ought to be there
 
 
@@ -224,15 +226,21 @@ def _blurred(
 def local_continuum(
     wavelength: np.ndarray, ratio: np.ndarray, model: np.ndarray, weight: np.ndarray
 ) -> np.ndarray:
-    """Slowly varying observed-over-computed level, from the pixels that are nearly continuum."""
-    clear = (model > 0.97) & (weight > 0)
+    """Slowly varying observed-over-computed level, from the pixels that are nearest to continuum.
+
+    These are the ones above 0.97, or the highest tenth where lines leave too few of them.
+    """
     edges = np.arange(wavelength[0], wavelength[-1] + 15.0, 15.0)
     centres, levels = [], []
     for low, high in pairwise(edges):
-        inside = clear & (wavelength >= low) & (wavelength < high)
-        if inside.sum() > 50:
-            centres.append((low + high) / 2)
-            levels.append(np.median(ratio[inside]))
+        inside = (wavelength >= low) & (wavelength < high) & (weight > 0)
+        if inside.sum() < FEWEST_PIXELS:
+            continue
+        clear = inside & (model >= min(CLEAR, float(np.quantile(model[inside], 0.9))))
+        centres.append((low + high) / 2)
+        levels.append(float(np.median(ratio[clear])))
+    if not centres:
+        return np.ones(wavelength.size)
     smooth = np.convolve(np.pad(levels, 2, mode="edge"), np.ones(5) / 5, mode="valid")
     return np.interp(wavelength, centres, smooth)
 

@@ -14,6 +14,7 @@ from maury.synthesis.constants import ATOMIC_MASS, BOLTZMANN
 from maury.synthesis.damping import classical_radiative, stark_and_unsold, van_der_waals
 from maury.synthesis.elements import MASSES, SYMBOLS, isotope_fraction
 from maury.synthesis.linelist import LineList
+from maury.synthesis.linelist_archive import load_lines
 from maury.synthesis.text_files import read_text
 from maury.wavelength import vacuum_to_air
 
@@ -29,12 +30,12 @@ Runs = list[tuple[str, float, NDArray[np.float64]]]
 
 
 def read_lines(path: str | Path, format: str | None = None) -> LineList:
-    """Read a line list as MOOG, VALD or Turbospectrum have them.
+    """Read a line list of MOOG, VALD or Turbospectrum, or one that ``maury calibrate`` wrote.
 
     Parameters
     ----------
     path
-        The file, which may be packed by gzip.
+        The file, which may be packed by gzip; ending in ``.npz`` where maury wrote it.
     format
         ``"moog"``, ``"vald"`` or ``"turbospectrum"``; found out where it is left out.
 
@@ -70,6 +71,8 @@ def read_lines(path: str | Path, format: str | None = None) -> LineList:
         raise SynthesisError(
             f"{format!r} is no format of line lists: allowed are {', '.join(_READERS)}."
         )
+    if Path(path).suffix == ".npz":
+        return load_lines(path)
     lines = read_text(path)
     runs = _READERS[format or _detect(lines)](path, lines)
     return _line_list(path, [run for run in runs if len(run[2]) and run[0] != "H I"])
