@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from maury import readers
-from maury.commands import bench, predict, simulate, synthesize, train
+from maury.commands import bench, calibrate, predict, simulate, synthesize, train
 from maury.commands.options import (
     FilesArgument,
     FormatOption,
@@ -103,6 +103,7 @@ def plot(
 
 app.command()(predict.predict)
 app.command()(synthesize.synthesize)
+app.command()(calibrate.calibrate)
 app.add_typer(simulate.app)
 app.command()(train.train)
 app.command()(bench.bench)

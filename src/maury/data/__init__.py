@@ -1,8 +1,8 @@
 """Embedded tables: every file here is written by a script of this folder and carries its citation.
 
-``make_synthesis.py`` writes the tables of the synthesis, ``make_photoionization.py`` the continua of
-metals and molecules, ``make_telluric.py`` those of the Earth's atmosphere. A table is a compressed
-NumPy archive without Python objects.
+``make_synthesis.py`` writes the tables of the synthesis, ``make_photoionization.py`` the continua
+of metals, ``make_calibration.py`` what the Sun says of the lines, ``make_telluric.py`` the tables
+of the Earth's atmosphere. A table is a compressed NumPy archive without Python objects.
 """
 
 from importlib.resources import files

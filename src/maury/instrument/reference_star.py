@@ -69,8 +69,9 @@ def reference_star(
         If the atlas covers less than 20 A of what can be synthesized, or a parameter is outside
         the grid.
     """
-    first = np.ceil(max(wavelength[0], COVERAGE[0] + 5.0))
-    last = np.floor(min(wavelength[-1], COVERAGE[1] - 5.0))
+    # A little inside, so that the shift to rest leads to no pixel that was not observed.
+    first = max(np.ceil(10 * wavelength[0] + 1) / 10, COVERAGE[0] + 5.0)
+    last = min(np.floor(10 * wavelength[-1] - 1) / 10, COVERAGE[1] - 5.0)
     if last - first < 20.0:
         raise SynthesisError(
             f"The atlas runs from {wavelength[0]:.1f} to {wavelength[-1]:.1f} A (air); it must "

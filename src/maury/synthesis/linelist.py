@@ -75,7 +75,7 @@ def standard_lines(calibrated: bool = True) -> LineList:
     Parameters
     ----------
     calibrated
-        Whether the strengths are those fitted to the Sun's spectrum by
+        Whether strengths, and widths of strong lines, are those fitted to the Sun's spectrum by
         `maury.synthesis.calibration`, or those of the laboratory and theory.
 
     Returns
@@ -91,8 +91,11 @@ def standard_lines(calibrated: bool = True) -> LineList:
     """
     table = load_table("lines")
     log_gf = table["log_gf"].astype(np.float64)
+    log_vdw = table["log_gamma_vdw"].astype(np.float64)
     if calibrated:
-        log_gf = log_gf + load_table("solar_calibration")["delta_log_gf"].astype(np.float64)
+        sun = load_table("solar_calibration")
+        log_gf = log_gf + sun["delta_log_gf"]
+        log_vdw = log_vdw + sun["delta_log_vdw"]
     return LineList(
         species=tuple(str(s) for s in table["species"]),
         species_index=table["species_index"].astype(np.int64),
@@ -102,7 +105,7 @@ def standard_lines(calibrated: bool = True) -> LineList:
         mass=table["mass"].astype(np.float64),
         gamma_rad=10.0 ** table["log_gamma_rad"].astype(np.float64),
         gamma_stark=10.0 ** table["log_gamma_stark"].astype(np.float64),
-        gamma_vdw=10.0 ** table["log_gamma_vdw"].astype(np.float64),
+        gamma_vdw=10.0**log_vdw,
         vdw_exponent=table["vdw_exponent"].astype(np.float64),
     )
 
