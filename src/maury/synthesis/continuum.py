@@ -16,9 +16,11 @@ from maury.synthesis.constants import (
     THOMSON,
 )
 from maury.synthesis.equation_of_state import Gas
+from maury.synthesis.hydrogen import dissolved_opacity, occupation
 
 __all__ = ["continuum_opacity", "scattering_opacity"]
 
+HIGHEST_LEVEL = 15  # of hydrogen whose photoionisation is counted
 H_MINUS_AFFINITY = 0.754204  # eV, as in McLaughlin et al. 2017
 THETA = np.array([0.5, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.8, 3.6])
 # H- free-free, 1e-26 cm4 dyn-1 per H I in its ground state: Bell & Berrington 1987, J. Phys. B 20,
@@ -83,11 +85,12 @@ def continuum_opacity(wavelength: np.ndarray, gas: Gas) -> np.ndarray:
     Notes
     -----
     H- bound-free (McLaughlin et al. 2017) and free-free (Bell & Berrington 1987); H I bound-free
-    (Nahar 2021) and free-free with Gaunt factors (van Hoof et al. 2014); He- free-free (John
-    1994); Rayleigh scattering by H and He (Colgan et al. 2016, ApJ 817, 116, Eqs. 6 and 7) and H2
-    (Dalgarno & Williams 1962, ApJ 136, 690, Eq. 3); Thomson scattering; photoionisation of C I,
-    Mg I, Al I, Si I, Ca I and Fe I and the continua of CH, OH and H2+ as compiled in Turbospectrum
-    (``data/make_photoionization.py`` names the sources), which rule below 4200 A.
+    (Nahar 2021), dissolved levels included (see `maury.synthesis.hydrogen`), and free-free with
+    Gaunt factors (van Hoof et al. 2014); He- free-free (John 1994); Rayleigh scattering by H and He
+    (Colgan et al. 2016, ApJ 817, 116, Eqs. 6 and 7) and H2 (Dalgarno & Williams 1962, ApJ 136, 690,
+    Eq. 3); Thomson scattering; photoionisation of C I, Mg I, Al I, Si I, Ca I and Fe I and the
+    continua of CH, OH and H2+ as compiled in Turbospectrum (``data/make_photoionization.py`` names
+    the sources), which rule below 4200 A.
     """
     table = _table("continuum")
     temperature, electrons = gas.temperature[:, None], gas.electrons[:, None]
@@ -113,10 +116,12 @@ def continuum_opacity(wavelength: np.ndarray, gas: Gas) -> np.ndarray:
         boltzmann = np.exp(-RYDBERG_H_EV * (1 - 1 / n**2) / (BOLTZMANN_EV * temperature))
         sigma = np.interp(wavelength, table["wavelength"], cross_section) * 1e-18
         total += per_state * boltzmann * sigma * stimulated
-    for n in range(7, 12):
+    for n in range(7, HIGHEST_LEVEL + 1):
         # Kramers' law for the higher levels (Gray 2005, Eq. 8.2), Gaunt factor 1.
         boltzmann = 2 * n**2 * np.exp(-RYDBERG_H_EV * (1 - 1 / n**2) / (BOLTZMANN_EV * temperature))
-        total += per_state * boltzmann * 2.815e29 / (n**5 * frequency**3) * stimulated
+        population = per_state * boltzmann * occupation(float(n), gas)[:, None]
+        total += population * 2.815e29 / (n**5 * frequency**3) * stimulated
+    total += dissolved_opacity(wavelength, gas)
     log_u = np.log10(SECOND_RADIATION / (wavelength * temperature))
     log_gamma2 = np.log10(RYDBERG_H_EV / (BOLTZMANN_EV * temperature))
     gaunt = _bilinear(

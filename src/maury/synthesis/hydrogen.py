@@ -81,9 +81,10 @@ def occupation(level: float | NDArray[np.float64], gas: Gas) -> NDArray[np.float
     square radii of the s states.
     """
     n = np.asarray(level, float)
-    correlation = (1 + 0.09 * gas.electrons ** (1 / 6) / np.sqrt(gas.temperature)) ** 3.15
+    electrons = np.maximum(gas.electrons, 1.0)
+    correlation = (1 + 0.09 * electrons ** (1 / 6) / np.sqrt(gas.temperature)) ** 3.15
     quantum = np.where(n > 3, 16 / 3 * n / (n + 1) ** 2, 1.0)
-    critical = 8.3e14 * gas.electrons ** (-2 / 3) * quantum / n**4
+    critical = 8.3e14 * electrons ** (-2 / 3) * quantum / n**4
     ratio = 0.1402 * correlation * critical**3 / (1 + 0.1285 * correlation * critical**1.5)
     radius = np.sqrt(2.5 * n**4 + 0.5 * n**2)
     spheres = gas.number["H I"] * (radius + 3**0.5) ** 3 + gas.number["He I"] * (radius + 1.02) ** 3
