@@ -11,7 +11,6 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
-from scipy.special import expn
 
 from maury.synthesis.atmosphere import Atmosphere
 from maury.synthesis.constants import SECOND_RADIATION
@@ -22,7 +21,7 @@ from maury.wavelength import SPEED_OF_LIGHT
 if TYPE_CHECKING:
     from maury.synthesis.opacity import OpacityTable
 
-__all__ = ["emergent_spectrum", "turbulence_kernel"]
+__all__ = ["emergent_spectrum", "turbulence_kernels"]
 
 STEP = 0.01  # Angstrom
 CONTINUUM_STEP = 5.0  # Angstrom
@@ -65,32 +64,31 @@ def _exp2(x):
 
 
 @njit(fastmath=FAST, error_model="numpy", inline="always")
-def _eight(table, rows, weights, first, count, log):
-    a, b, c, d = table[rows[0]], table[rows[1]], table[rows[2]], table[rows[3]]
-    e, f, g, h = table[rows[4]], table[rows[5]], table[rows[6]], table[rows[7]]
-    # Scalars, not elements of an array, so that the loop becomes vector code.
+def _eight(table, rows, weights, first, last, log):
+    # Slices that begin at 0 and scalars, so that the loop becomes vector code.
+    a, b = table[rows[0], first:last], table[rows[1], first:last]
+    c, d = table[rows[2], first:last], table[rows[3], first:last]
+    e, f = table[rows[4], first:last], table[rows[5], first:last]
+    g, h = table[rows[6], first:last], table[rows[7], first:last]
     s, t, u, v = weights[0], weights[1], weights[2], weights[3]
     w, x, y, z = weights[4], weights[5], weights[6], weights[7]
-    for k in range(count):
-        q = first + k
-        one = s * F(a[q]) + t * F(b[q]) + u * F(c[q]) + v * F(d[q])
-        two = w * F(e[q]) + x * F(f[q]) + y * F(g[q]) + z * F(h[q])
+    for k in range(last - first):
+        one = s * F(a[k]) + t * F(b[k]) + u * F(c[k]) + v * F(d[k])
+        two = w * F(e[k]) + x * F(f[k]) + y * F(g[k]) + z * F(h[k])
         log[k] = one + two
 
 
 @njit(fastmath=FAST, error_model="numpy", inline="always")
-def _four(near, far, rows, weights, first, count, log):
-    a, b, c, d = near[rows[8]], near[rows[9]], near[rows[10]], far[rows[11]]
+def _four(near, far, rows, weights, first, last, log):
+    a, b = near[rows[8], first:last], near[rows[9], first:last]
+    c, d = near[rows[10], first:last], far[rows[11], first:last]
     u, v, w, x = weights[8], weights[9], weights[10], weights[11]
-    for k in range(count):
-        q = first + k
-        log[k] += u * F(a[q]) + v * F(b[q]) + w * F(c[q]) + x * F(d[q])
+    for k in range(last - first):
+        log[k] += u * F(a[k]) + v * F(b[k]) + w * F(c[k]) + x * F(d[k])
 
 
 @njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)
-def _emerge(
-    table, near, far, rows, weights, margin, reach, taps, columns, source, first, last, flux
-):
+def _emerge(table, near, far, rows, weights, margin, taps, columns, source, first, last, flux):
     """Emergent flux over pi of the pixels from ``first`` to ``last``.
 
     F / pi = S_0 + 2 sum over layers of dS/dtau (E4(tau above) - E4(tau below)): the source is
@@ -105,9 +103,9 @@ def _emerge(
         Of each layer, see `node_stencil`; the weights in units of log2.
     margin
         Pixels of the table before the first one of ``flux``.
-    reach, taps
-        Of each block, how many pixels microturbulence carries light, and half of the symmetric
-        kernel, from its middle; shapes (block,) and (block, tap).
+    taps
+        Kernel of microturbulence of each block, its half from the middle; shape (block, tap), one
+        tap for none.
     columns
         Weights (g cm-2) that turn the opacities of layers d - 2 to d + 1 into the optical depth
         between layers d - 1 and d, shape (layer, 4); the first row has that above the top at 1.
@@ -119,12 +117,14 @@ def _emerge(
         Result, shape (pixel,).
     """
     layers = rows.shape[0]
-    width = BLOCK + 2 * taps.shape[1]
+    far_away = taps.shape[1] - 1
+    width = BLOCK + 2 * far_away
     log, raw = np.empty(width, np.float32), np.empty(width, np.float32)
     # Layers d - 2 to d + 1 while the interval above layer d is solved.
     opacity = np.zeros((4, BLOCK), np.float32)
-    tau, total = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
-    e4, e3 = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    # Rows of one array, which compilers see not to overlap.
+    state = np.empty((4, BLOCK), np.float32)
+    tau, total, e4, e3 = state[0], state[1], state[2], state[3]
     g0, g1, g2 = F(WEIGHTS[0]), F(WEIGHTS[1]), F(WEIGHTS[2])
     h0, h1, h2 = F(RATE * WEIGHTS[0]), F(2 * RATE * WEIGHTS[1]), F(8 * RATE * WEIGHTS[2])
     rate = F(-RATE * 1.4426950408889634)
@@ -132,15 +132,14 @@ def _emerge(
     for start in range(first, last, BLOCK):
         count = min(BLOCK, last - start)
         block = start // BLOCK
-        far_away = reach[block]
         wide = count + 2 * far_away
         begin = margin + start - far_away
         for next_ in range(layers + 1):
             if next_ < layers:
                 now = opacity[next_ % 4]
-                _eight(table, rows[next_], weights[next_], begin, wide, log)
+                _eight(table, rows[next_], weights[next_], begin, begin + wide, log)
                 if rows.shape[1] > 8:
-                    _four(near, far, rows[next_], weights[next_], begin, wide, log)
+                    _four(near, far, rows[next_], weights[next_], begin, begin + wide, log)
                 if far_away == 0:
                     for k in range(count):
                         now[k] = _exp2(level + log[k])
@@ -148,8 +147,9 @@ def _emerge(
                     for k in range(wide):
                         raw[k] = _exp2(level + log[k])
                     tap = taps[block, 0]
+                    middle = raw[far_away:]
                     for k in range(count):
-                        now[k] = tap * raw[far_away + k]
+                        now[k] = tap * middle[k]
                     for j in range(1, far_away + 1):
                         tap = taps[block, j]
                         left, right = raw[far_away - j :], raw[far_away + j :]
@@ -172,7 +172,6 @@ def _emerge(
             s = opacity[(d + 1) % 4]
             c0, c1, c2, c3 = columns[d, 0], columns[d, 1], columns[d, 2], columns[d, 3]
             rise = F(2.0) * (source[block, d] - source[block, d - 1])
-            shallowest = F(100.0)
             for k in range(count):
                 mean = c1 * q[k] + c2 * r[k]
                 step = max(mean + (c0 * p[k] + c3 * s[k]), F(0.1) * mean)
@@ -187,37 +186,48 @@ def _emerge(
                 thick, thin = (e4[k] - below) / step, F(0.5) * (e3[k] + slope)
                 total[k] += rise * (thick if step > F(2e-3) else thin)
                 tau[k], e4[k], e3[k] = t, below, slope
-                shallowest = min(shallowest, t)
-            if shallowest > F(8.0):
+            if tau[:count].min() > F(8.0):
                 break
         for k in range(count):
             flux[start + k] = total[k]
 
 
-def turbulence_kernel(variance: float) -> np.ndarray:
-    """Half of a symmetric kernel, from its middle, that widens lines by a Gaussian.
+def turbulence_kernels(variance: np.ndarray) -> np.ndarray:
+    """Halves of symmetric kernels, from the middle, that widen lines by a Gaussian.
 
-    Nowhere negative, since a line may be 1e4 times the continuum; of exact variance.
+    Nowhere negative, since a line may be 1e4 times the continuum, and of exact variance. Below a
+    third of a square pixel, where a Gaussian sampled at pixels could not be, three pixels are.
 
     Parameters
     ----------
     variance
-        Of the Gaussian, square pixels.
+        Of the Gaussians, square pixels, shape (kernel,).
+
+    Returns
+    -------
+    ndarray
+        Shape (kernel, tap), as many taps as the widest needs.
 
     Examples
     --------
-    >>> turbulence_kernel(0.2)
-    array([0.8, 0.1])
+    >>> turbulence_kernels(np.array([0.0, 0.2]))
+    array([[1. , 0. ],
+           [0.8, 0.1]])
     """
-    if variance < 1 / 3:
-        return np.array([1 - variance, variance / 2])
-    place = np.arange(int(np.ceil(6 * np.sqrt(variance))) + 1)
-    width = variance
+    variance = variance[:, None]
+    place = np.arange(int(np.ceil(6 * np.sqrt(variance.max()))) + 1 if variance.any() else 1)
+    if variance.max() < 1 / 3:
+        place = place[:2]
+    width = np.maximum(variance, 1 / 3)
     for _ in range(6):
         kernel = np.exp(-(place**2) / (2 * width))
-        kernel /= kernel[0] + 2 * kernel[1:].sum()
-        width *= variance / (2 * (kernel * place**2).sum())
-    return kernel
+        kernel /= 2 * kernel.sum(axis=1, keepdims=True) - 1
+        moment = 2 * (kernel * place**2).sum(axis=1, keepdims=True)
+        width = width * np.maximum(variance, 1 / 3) / np.maximum(moment, 1e-3)
+    three = np.zeros_like(kernel)
+    three[:, :1] = 1 - variance
+    three[:, 1:2] = variance / 2
+    return np.where(variance < 1 / 3, three, kernel)
 
 
 def emergent_spectrum(
@@ -258,11 +268,7 @@ def emergent_spectrum(
     source = planck(centres, atmosphere.temperature).astype(np.float32)
     # The most probable speed is sqrt(2) standard deviations.
     widening = (vmic**2 - table.vmic**2) / 2 / SPEED_OF_LIGHT**2
-    kernels = [turbulence_kernel(v) for v in widening * (centres / STEP) ** 2]
-    reach = np.array([kernel.size - 1 if widening else 0 for kernel in kernels])
-    taps = np.zeros((len(kernels), reach.max() + 1), np.float32)
-    for row, kernel, far in zip(taps, kernels, reach, strict=True):
-        row[: far + 1] = kernel[: far + 1]
+    taps = turbulence_kernels(widening * (centres / STEP) ** 2).astype(np.float32)
     relative = np.empty(size, np.float32)
     share = -(-size // (BLOCK * workers)) * BLOCK
     scaled = weights * np.float32(LOG_STEP / np.log(2))
@@ -270,7 +276,7 @@ def emergent_spectrum(
         jobs = [
             pool.submit(
                 _emerge, table.lines, tables[-2 if mh is not None else 0].lines, tables[-1].lines,
-                rows, scaled, MARGIN, reach, taps, columns.astype(np.float32), source,
+                rows, scaled, MARGIN, taps, columns.astype(np.float32), source,
                 first, min(first + share, size), relative,
             )
             for first in range(0, size, share)
@@ -301,11 +307,11 @@ def _continuum_flux(
     steps = np.einsum("dn,dnp->dp", columns, depths)
     least = 0.1 * np.einsum("dn,dnp->dp", columns[:, 1:3], depths[:, 1:3])
     steps = np.maximum(steps, least)
-    tau = steps.cumsum(axis=0)
-    steps = steps[1:]
+    decay = np.exp(-RATE * steps.cumsum(axis=0))
+    e4 = decay * (WEIGHTS[0] + decay * (WEIGHTS[1] + WEIGHTS[2] * decay**6))
     source = planck(coarse, atmosphere.temperature).T
-    slope = np.diff(source, axis=0) / steps
-    flux = np.pi * (source[0] + 2 * (slope * -np.diff(expn(4, tau), axis=0)).sum(axis=0))
+    slope = np.diff(source, axis=0) / steps[1:]
+    flux = np.pi * (source[0] + 2 * (slope * -np.diff(e4, axis=0)).sum(axis=0))
     return np.interp(wavelength, coarse, flux).astype(np.float32)
 
 
