@@ -1,7 +1,9 @@
 """Synthesise the training spectra and write the emulator that comes with the package.
 
 Run as ``python -m maury.data.make_emulator FOLDER``, which keeps the spectra, so that a killed run
-goes on where it was. Rerun it, in an empty folder, whenever the physics or the lines change.
+goes on where it was. Rerun it, in an empty folder, whenever the physics or the lines change. With
+``--original`` the lines keep the strengths of the laboratory, and the emulator goes into FOLDER:
+``benchmarks/line_strengths.py`` compares the two.
 """
 
 import sys
@@ -19,15 +21,19 @@ COMPONENTS = 64
 
 def main() -> None:
     """Compute what is missing in the folder, fit, report the errors and write."""
-    folder = Path(sys.argv[1])
+    arguments = [argument for argument in sys.argv[1:] if argument != "--original"]
+    calibrated = len(arguments) == len(sys.argv) - 1
+    folder = Path(arguments[0])
     labels = np.concatenate([design(TRAINING, seed=1), design(KEPT_ASIDE, seed=2)])
-    for _ in track(compute_spectra(labels, folder, workers=2), total=len(labels) + 1):
+    done = compute_spectra(labels, folder, workers=2, calibrated=calibrated)
+    for _ in track(done, total=len(labels) + 1):
         pass
     spectra = np.stack([np.load(folder / f"{i:05d}.npy") for i in range(len(labels))])
     emulator = fit_emulator(
-        labels, spectra.astype(np.float32) / 65535, components=COMPONENTS, kept_aside=KEPT_ASIDE
-    )
-    emulator.save(Path(__file__).parent / STANDARD)
+        labels, spectra.astype(np.float32) / 65535, components=COMPONENTS, kept_aside=KEPT_ASIDE,
+        calibrated=calibrated,
+    )  # fmt: skip
+    emulator.save(Path(__file__).parent / STANDARD if calibrated else folder / "emulator")
     print(emulator.card)
 
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
-import numba
 import numpy as np
 import torch
+from scipy.interpolate import CubicSpline
 from scipy.stats import qmc
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from maury.data import load_table
-from maury.synthesis.atmosphere import model_atmosphere
-from maury.synthesis.elements import abundances
 from maury.synthesis.emulator import Emulator, log_wavelength, quadratic_terms
 from maury.synthesis.linelist import standard_lines
-from maury.synthesis.synthesize import surface_flux
+from maury.synthesis.opacity_grid import OpacityGrid
+from maury.synthesis.opacity_nodes import metallicities
+from maury.synthesis.provenance import code_fingerprint
 
 __all__ = ["LOWER", "NAMES", "UPPER", "compute_spectra", "design", "fit_emulator"]
 
@@ -27,6 +28,7 @@ NAMES = ("teff", "logg", "mh", "vmic")
 LOWER = np.array([4000.0, 3.5, -1.5, 0.5])
 UPPER = np.array([8000.0, 5.0, 0.5, 2.5])
 START, VELOCITY_STEP, SIZE = 4790.0, 1.0, 110_400  # 4790-6922.6 A
+SPAN = (4786.0, 6924.8)  # Angstrom, of the opacity tables
 NOISE = 1e-4  # of the process, in units of each amplitude's spread: keeps the matrix well behaved
 
 
@@ -48,21 +50,28 @@ def design(count: int, seed: int) -> np.ndarray:
     return LOWER + (UPPER - LOWER) * (0.5 - 0.5 * np.cos(np.pi * points))
 
 
-def _compute(labels: np.ndarray, path: Path) -> Path:
-    numba.set_num_threads(1)
-    wavelength = log_wavelength(START, VELOCITY_STEP, SIZE)
-    teff, logg, mh, vmic = labels
-    flux, continuum = surface_flux(
-        wavelength, model_atmosphere(teff, logg, mh), abundances(mh), standard_lines(), vmic
-    )
+@cache
+def _opacities(calibrated: bool) -> OpacityGrid:
+    return OpacityGrid(lines=standard_lines(calibrated), span=SPAN)
+
+
+def _compute(labels: np.ndarray, path: Path, calibrated: bool) -> Path:
+    opacities = _opacities(calibrated)
+    flux, continuum = opacities.flux(*(float(value) for value in labels))
+    spline = CubicSpline(opacities.wavelength, flux / continuum)
+    relative = spline(log_wavelength(START, VELOCITY_STEP, SIZE))
     part = path.with_suffix(".part.npy")
-    np.save(part, np.round(flux / continuum * 65535).astype(np.uint16))
+    np.save(part, np.round(np.clip(relative, 0, 1) * 65535).astype(np.uint16))
     part.rename(path)
     return path
 
 
-def compute_spectra(labels: np.ndarray, folder: Path, workers: int) -> Iterator[int]:
+def compute_spectra(
+    labels: np.ndarray, folder: Path, workers: int, *, calibrated: bool = True
+) -> Iterator[int]:
     """Synthesise every spectrum that the folder lacks; yield how many are there.
+
+    The opacity tables that they are made from are made first, where they are not on disk.
 
     Parameters
     ----------
@@ -72,14 +81,21 @@ def compute_spectra(labels: np.ndarray, folder: Path, workers: int) -> Iterator[
         Receives ``00000.npy`` and so on: flux over continuum times 65535.
     workers
         Processes.
+    calibrated
+        Whether the lines are those calibrated on the Sun.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{i:05d}.npy" for i in range(len(labels))]
     missing = [i for i, path in enumerate(paths) if not path.exists()]
     done = len(paths) - len(missing)
     yield done
+    if missing:
+        opacities = _opacities(calibrated)
+        # Workers that come upon a missing table at once would each make it.
+        for node in {node for mh in labels[missing, 2] for node in metallicities(float(mh))[0]}:
+            opacities.table(node)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(_compute, labels[i], paths[i]) for i in missing]
+        futures = [pool.submit(_compute, labels[i], paths[i], calibrated) for i in missing]
         for future in as_completed(futures):
             future.result()
             done += 1
@@ -100,7 +116,12 @@ def _model_error(wavelength: np.ndarray) -> np.ndarray:
 
 
 def fit_emulator(
-    labels: np.ndarray, spectra: np.ndarray, *, components: int, kept_aside: int
+    labels: np.ndarray,
+    spectra: np.ndarray,
+    *,
+    components: int,
+    kept_aside: int,
+    calibrated: bool = True,
 ) -> Emulator:
     """Fit components and process.
 
@@ -114,6 +135,9 @@ def fit_emulator(
         Number of principal components.
     kept_aside
         The last so many spectra judge the emulator and do not train it.
+    calibrated
+        Whether the lines are those calibrated on the Sun; if not, nothing is known of how far a
+        pixel can be trusted either.
 
     Returns
     -------
@@ -155,7 +179,9 @@ def fit_emulator(
         scales=torch.from_numpy(amplitude_kernel.k2.length_scale.copy()),
         weights=torch.from_numpy(weights * spread),
         trend=torch.from_numpy(trend * spread),
-        model_error=torch.from_numpy(_model_error(wavelength)),
+        model_error=torch.from_numpy(
+            _model_error(wavelength) if calibrated else np.zeros(wavelength.size)
+        ),
     )
     test = slice(len(labels) - kept_aside, None)
     with torch.no_grad():
@@ -167,7 +193,8 @@ def fit_emulator(
         "held_out_rms": float(np.sqrt(np.mean(error**2))),
         "held_out_rms_95": float(np.quantile(np.sqrt(np.mean(error**2, axis=1)), 0.95)),
         "length_scales": [float(v) for v in emulator.scales],
-        "lines": "calibrated on the Sun",
+        "lines": "calibrated on the Sun" if calibrated else "original",
+        "fingerprint": code_fingerprint(),
         "source": "maury.data.make_emulator",
     }
     return emulator
