@@ -1,7 +1,7 @@
 """Fit real stars with lines as the laboratory has them and as the Sun corrects them.
 
-Run as ``python benchmarks/line_strengths.py EMULATOR [FOLDER]``. EMULATOR has lines of their original
-strengths, as ``python -m maury.data.make_emulator WORK --original`` writes it
+Run as ``python benchmarks/line_strengths.py EMULATOR [FOLDER]``. EMULATOR has lines of their
+original strengths, as ``python -m maury.data.make_emulator WORK --original`` writes it
 (``WORK/emulator.json``); the other one is that of the package. The folder, by default
 ``../shared/data/spectra`` beside the checkout, has a ``manifest.csv`` as `literature.py` describes.
 Medians over the exposures of each star.
