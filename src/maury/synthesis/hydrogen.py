@@ -146,20 +146,34 @@ def _shapes(gaussian, dipped, mixture, doppler, field, splitting, scale):
         s2 = (doppler[d] / field[d]) ** 2
         split = splitting / field[d]
         unit = scale[d] / field[d]
+        height, slope = np.empty(2 * count), np.empty(2 * count)
+        narrow, shift = np.empty(2 * count), np.empty(2 * count)
+        terms = 0
+        for k in range(count):
+            if mixture[d, k] == 0.0:
+                continue
+            plain = k < gaussian.size
+            m2 = gaussian[k] ** 2 if plain else dipped[k - gaussian.size] ** 2
+            variance = m2 + s2
+            # Splitting does nothing to a component thirty times wider.
+            sides = 2 if variance < 900.0 * split * split else 1
+            for side in range(sides):
+                weight = mixture[d, k] / (np.sqrt(variance) * sides)
+                height[terms] = weight * (1.0 if plain else s2 / variance)
+                slope[terms] = weight * (0.0 if plain else m2 / variance)
+                narrow[terms] = 1.0 / variance
+                shift[terms] = 0.0 if sides == 1 else split * (2.0 * side - 1.0)
+                terms += 1
         for j in range(SHAPE_SIZE):
             x, value = unit * grid[j], 0.0
-            for k in range(count):
-                plain = k < gaussian.size
-                m2 = gaussian[k] ** 2 if plain else dipped[k - gaussian.size] ** 2
-                total = m2 + s2
-                # Splitting does nothing to a component thirty times wider.
-                for side in range(2 if total < 900.0 * split * split else 1):
-                    apart = split if total < 900.0 * split * split else 0.0
-                    q = (x - apart if side == 0 else x + apart) ** 2 / total
-                    if q < 80.0:
-                        height = mixture[d, k] / np.sqrt(total) * np.exp(-0.5 * q)
-                        height *= 1.0 if plain else (q * m2 + s2) / total
-                        value += height if apart == 0.0 else 0.5 * height
+            for k in range(terms):
+                q = (x - shift[k]) ** 2 * narrow[k]
+                if q > 60.0:
+                    continue
+                h = 0.5 * q
+                # Most components are much wider than x: three terms of the series will do.
+                e = 1.0 - h * (1.0 - h * (0.5 - h / 6.0)) if h < 0.02 else np.exp(-h)
+                value += (height[k] + slope[k] * q) * e
             shapes[d, j] = value * unit * 0.3989422804014327 * (1.0 + grid[j] ** 2) ** 1.25
     return shapes
 
