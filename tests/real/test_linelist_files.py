@@ -25,7 +25,10 @@ def gaia_eso() -> LineList:
 def test_the_file_has_the_embedded_atomic_lines(
     gaia_eso: LineList, lower: float, upper: float
 ) -> None:
-    theirs, ours = gaia_eso.between(lower, upper), standard_lines(False).between(lower, upper)
+    theirs, ours = (
+        gaia_eso.between(lower, upper),
+        standard_lines(False, False).between(lower, upper),
+    )
     atoms = np.array([" " in name for name in ours.species])
     ours = ours.select(atoms[ours.species_index])
     assert len(ours) > 100

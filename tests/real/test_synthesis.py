@@ -36,7 +36,7 @@ def turbospectrum_and_ours(
             wavelength[inside],
             model_atmosphere(float(file["teff"]), float(file["logg"]), float(file["mh"])),
             {str(element): 10.0 ** (float(value) - 12) for element, value in elements},
-            standard_lines(calibrated=False),
+            standard_lines(calibrated=False, titanium_oxide=False),
             float(file["vmic"]),
         )
         theirs = file["norm"][inside].astype(np.float64)

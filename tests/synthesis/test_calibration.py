@@ -28,7 +28,7 @@ def index_of(lines, name: str) -> int:
 @pytest.fixture(scope="module")
 def fitted():
     """What was put in and what came out."""
-    lines = standard_lines().between(WAVELENGTH[0] - 5, WAVELENGTH[-1] + 5)
+    lines = standard_lines(titanium_oxide=False).between(WAVELENGTH[0] - 5, WAVELENGTH[-1] + 5)
     truth = np.zeros(len(lines))
     for name, change in WRONG.items():
         truth[index_of(lines, name)] = change
@@ -95,7 +95,7 @@ def test_continuum_follows_slow_changes_and_not_lines() -> None:
 def test_damping_of_a_strong_line_is_found_apart_from_its_strength() -> None:
     """Na D2, whose wings tell its width: computed with twice that, and weaker by 0.1 dex."""
     wavelength = np.arange(5882.0, 5894.0, 0.01)
-    lines = standard_lines(calibrated=False).between(5877.0, 5899.0)
+    lines = standard_lines(calibrated=False, titanium_oxide=False).between(5877.0, 5899.0)
     sodium = index_of(lines, "Na I 5889.951")
     log_gf, width = lines.log_gf.copy(), lines.gamma_vdw.copy()
     log_gf[sodium] -= 0.1

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from maury.synthesis.linelist import LineList, standard_lines
+from maury.synthesis.linelist import LineList, standard_lines, titanium_oxide_lines
 
 
 @pytest.fixture(scope="module")
 def laboratory() -> LineList:
-    return standard_lines(calibrated=False)
+    return standard_lines(calibrated=False, titanium_oxide=False)
 
 
 def strongest(lines: LineList, species: str, wavelength: float) -> int:
@@ -89,7 +89,7 @@ def test_parts_of_a_list(laboratory: LineList) -> None:
 
 
 def test_the_sun_corrects_and_does_not_invent(laboratory: LineList) -> None:
-    calibrated = standard_lines()
+    calibrated = standard_lines(titanium_oxide=False)
     np.testing.assert_array_equal(calibrated.wavelength, laboratory.wavelength)
     change = calibrated.log_gf - laboratory.log_gf
     assert -3.0 <= change.min() < -1.0  # lines that the Sun does not have
@@ -98,3 +98,40 @@ def test_the_sun_corrects_and_does_not_invent(laboratory: LineList) -> None:
     assert 0.1 < np.mean(change != 0) < 0.4
     assert not change[laboratory.wavelength < 4199].any()
     assert abs(np.median(change[change != 0])) < 0.05
+
+
+@pytest.mark.parametrize(
+    "head",
+    # Air, Angstrom: Pearse & Gaydon 1976, The Identification of Molecular Spectra; of the alpha
+    # system (1-0, 0-0, 0-1), the beta system (0-0) and gamma' (0-0, two of its three heads).
+    [4954.6, 5167.0, 5448.2, 5597.7, 6158.5, 6214.9],
+)
+def test_heads_of_titanium_oxide_are_where_the_laboratory_has_them(head: float) -> None:
+    """Opacity at 3000 K rises towards the red within a third of an Angstrom of the head."""
+    lines = titanium_oxide_lines().between(head - 2.0, head + 2.0)
+    opacity = 10.0 ** (lines.log_gf - lines.excitation * 5040 / 3000)
+    starts = np.arange(head - 1.3, head + 1.3, 0.05)
+    at = lines.wavelength
+    blue = np.array([opacity[(at > s - 0.6) & (at <= s)].sum() for s in starts])
+    red = np.array([opacity[(at > s) & (at <= s + 0.6)].sum() for s in starts])
+    assert (red / blue).max() > 2.0
+    assert starts[np.argmax(red / blue)] == pytest.approx(head, abs=0.4)
+
+
+def test_titanium_oxide_has_the_isotopes_of_the_earth() -> None:
+    """Of the strongest line of low energy in the alpha system's 0-0 band."""
+    lines = titanium_oxide_lines().between(5166.0, 5180.0)
+    low = lines.excitation < 0.1
+    of = {
+        isotope: 10.0 ** lines.log_gf[low & (np.round(lines.mass - 15.995) == isotope)].max()
+        for isotope in (46, 48, 50)
+    }
+    assert of[46] / of[48] == pytest.approx(0.0825 / 0.7372, rel=0.02)
+    assert of[50] / of[48] == pytest.approx(0.0518 / 0.7372, rel=0.02)
+
+
+def test_all_lines_are_those_of_atoms_molecules_and_titanium_oxide(laboratory: LineList) -> None:
+    everything = standard_lines(calibrated=False)
+    assert len(everything) == len(laboratory) + len(titanium_oxide_lines())
+    assert len(titanium_oxide_lines()) > 800_000
+    assert np.all(np.diff(everything.wavelength) >= 0)

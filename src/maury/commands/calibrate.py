@@ -70,7 +70,11 @@ def calibrate(
     from maury.synthesis.linelist_files import read_lines
 
     wavelength, flux = _atlas(atlas, medium)
-    listed = standard_lines(calibrated=False) if lines is None else read_lines(lines)
+    listed = (
+        standard_lines(calibrated=False, titanium_oxide=False)
+        if lines is None
+        else read_lines(lines)
+    )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

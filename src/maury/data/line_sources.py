@@ -35,8 +35,18 @@ MOLECULES = {
     "607.01314": ("CN", {"C": 13}),
     "606.01212": ("C2", {"C": 12}),
     "606.01213": ("C2", {"C": 13}),
+    "126.0": ("FeH", {"Fe": 56}),
 }
-MOLECULE_MASSES = {"CH": 13, "NH": 15, "OH": 17, "MgH": 25.3, "SiH": 29, "CN": 26, "C2": 24}
+MOLECULE_MASSES = {
+    "CH": 13,
+    "NH": 15,
+    "OH": 17,
+    "MgH": 25.3,
+    "SiH": 29,
+    "CN": 26,
+    "C2": 24,
+    "FeH": 57,
+}
 # A molecular line weaker than its species' strongest by this factor at 4500 K is left out.
 WEAKEST_MOLECULAR = 1e-4
 
@@ -134,9 +144,9 @@ def atoms_below_4200(source: Path) -> dict[str, np.ndarray]:
 
 
 def molecules(source: Path) -> Iterator[dict[str, np.ndarray]]:
-    """CH, NH, OH, MgH, SiH, CN and C2 from linemake's lists, their weakest lines left out."""
+    """CH, NH, OH, MgH, SiH, CN, C2, FeH from linemake's lists, their weakest lines left out."""
     with np.load(source / "linelists/compact_lines_3770_6925.npz") as archive:
-        for group in ("hyd", "cn", "c2", "sih"):
+        for group in ("hyd", "cn", "c2", "sih", "feh"):
             wavelength, code, low, log_gf = (archive[f"moog{group}_{c}"] for c in "wsef")
             known = np.isin(code, list(MOLECULES))
             species = np.array([MOLECULES[c][0] for c in code[known]])

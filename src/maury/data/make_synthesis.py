@@ -11,10 +11,13 @@ import h5py
 import numpy as np
 from scipy.interpolate import CubicSpline, PchipInterpolator
 
+from maury.data.helium_lines import helium
 from maury.data.hydrogen_sources import balmer_mixtures
 from maury.data.line_sources import atoms_above_4200, atoms_below_4200, molecules
 from maury.data.molecule_sources import DIATOMIC, POLYATOMIC, diatomic, polyatomic
+from maury.data.titanium_oxide import interpolate, listed_isotopologues, match, rho
 from maury.synthesis.constants import BOLTZMANN
+from maury.wavelength import vacuum_to_air
 
 HERE = Path(__file__).parent
 
@@ -171,7 +174,7 @@ def hydrogen_lines(source: Path) -> None:
 
 def lines(source: Path) -> None:
     """Atomic and molecular lines with their damping constants, in air, sorted by wavelength."""
-    parts = [atoms_above_4200(source), atoms_below_4200(source), *molecules(source)]
+    parts = [atoms_above_4200(source), atoms_below_4200(source), helium(), *molecules(source)]
     merged = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     order = np.argsort(merged["wavelength"], kind="stable")
     species, index = np.unique(merged.pop("species")[order], return_inverse=True)
@@ -192,7 +195,36 @@ def lines(source: Path) -> None:
         citation=(
             "Atoms above 4200 A: Gaia-ESO list v6, Heiter et al. 2021, A&A 645, A106; atoms below: "
             "linemake, Placco et al. 2021, RNAAS 5, 92, van der Waals: Barklem et al. 2000, A&AS "
-            "142, 467; CN, C2, CH, NH, OH, MgH, SiH: linemake and the papers it names"
+            "142, 467; He I: NIST and the papers that maury.data.helium_lines names; CN, C2, CH, "
+            "NH, OH, MgH, SiH, FeH: linemake and the papers it names"
+        ),
+    )
+
+
+def titanium_oxide(source: Path) -> None:
+    """Transitions of 48TiO, and how far the other isotopologues are from each."""
+    lists = listed_isotopologues(source)
+    rows = match(lists)
+    common, lightest = interpolate(lists, rows, 48), interpolate(lists, rows, 46)
+    change = (rho(46) - rho(48)) / rho(48)
+    power = (lightest.wavenumber / common.wavenumber - 1) / change
+    wavelength = vacuum_to_air(1e8 / common.wavenumber)
+    order = np.argsort(wavelength, kind="stable")
+    isotopes = (46, 47, 48, 49, 50)
+    np.savez_compressed(
+        HERE / "titanium_oxide.npz",
+        # Steps from line to line: smaller than the wavelengths, and exact to 1 mA.
+        wavelength_step_1e3=np.diff(
+            np.round(wavelength[order] * 1e3).astype(np.int32), prepend=np.int32(0)
+        ),
+        excitation_1e3=np.round(common.excitation[order] * 1e3).astype(np.uint16),
+        log_gf_1e3=np.round(common.log_gf[order] * 1e3).astype(np.int16),
+        wavenumber_power_1e5=np.round(power[order] * 1e5).astype(np.int16),
+        isotopes=np.array(isotopes),
+        rho_change=np.array([rho(m) / rho(48) - 1 for m in isotopes]),
+        citation=(
+            "46TiO, 47TiO, 49TiO, 50TiO: Plez 1998, A&A 337, 495, as in linemake, Placco et al. "
+            "2021, RNAAS 5, 92; 48TiO: interpolated between them"
         ),
     )
 
@@ -200,7 +232,14 @@ def lines(source: Path) -> None:
 def main() -> None:
     """Write every table from the folder named on the command line."""
     source = Path(sys.argv[1])
-    for write in (atmospheres, equation_of_state, continuum, hydrogen_lines, lines):
+    for write in (
+        atmospheres,
+        equation_of_state,
+        continuum,
+        hydrogen_lines,
+        lines,
+        titanium_oxide,
+    ):
         write(source)
         print(f"{write.__name__}: done")
 
