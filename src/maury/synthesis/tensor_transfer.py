@@ -18,25 +18,26 @@ __all__ = ["emergent_flux"]
 # are cheaper than three exponentials.
 RATE = 1.17
 COEFFICIENTS = (0.29624985, 0.18208368, 0.02166647)
-DEEPEST = 25.0  # optical depth below which nothing is seen; powers of exp stay normal numbers
+DEEPEST = 25.0  # optical depth below which nothing is seen
 PIECE = {"cpu": 1 << 16}  # elements (layer, pixel) at a time: what stays in the cache
 PIECE_ELSEWHERE = 1 << 26
 FIRST_RADIATION = 1.191042972e-5  # 2 h c^2, erg cm2 s-1
 
 
-def _powers(depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    first = torch.exp(depth.mul(-RATE))
+def _powers(first: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     second = first * first
-    eighth = second * second
-    return first, second, eighth.mul_(eighth)
+    # Denormal numbers would be slow: the eighth power ends at 1e-36.
+    eighth = second.clamp(min=1e-9).square_().square_()
+    return first, second, eighth
+
+
+def _at_layers(depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return _powers(depth.mul(-RATE).exp_())
 
 
 def _between(powers: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
     """The same half way, in optical depth, between each layer and the next."""
-    first = torch.sqrt_(powers[0][:, :-1] * powers[0][:, 1:])
-    second = first * first
-    eighth = second * second
-    return first, second, eighth.mul_(eighth)
+    return _powers((powers[0][:, :-1] * powers[0][:, 1:]).sqrt_())
 
 
 def _e3(powers: tuple[Tensor, Tensor, Tensor]) -> Tensor:
@@ -67,7 +68,7 @@ class _Emergence(torch.autograd.Function):
         flux = ln_opacity.new_empty(ln_opacity.shape[0], ln_opacity.shape[2])
         for i, pixels in enumerate(pieces):
             depth = _optical_depth(torch.exp(ln_opacity[:, :, pixels]), columns)
-            powers = _powers(depth)
+            powers = _at_layers(depth)
             sums = torch.zeros_like(colour[:, pixels]).repeat(flux.shape[0], 1, 1)
             for factor, x, y in zip(COEFFICIENTS, powers, _between(powers), strict=True):
                 sums.baddbmm_(at[:, i], x, alpha=factor).baddbmm_(between[:, i], y, alpha=factor)
@@ -87,7 +88,7 @@ class _Emergence(torch.autograd.Function):
         for i, pixels in enumerate(ctx.pieces):
             opacity = torch.exp(ln_opacity[:, :, pixels])
             depth = _optical_depth(opacity, columns)
-            powers = _powers(depth)
+            powers = _at_layers(depth)
             middle = _between(powers)
             upstream = grad[:, None, pixels] * colour[:, pixels]
             of_depth = torch.bmm(at[:, i].mT, upstream).mul_(_minus_e3_slope(powers)).neg_()
