@@ -23,7 +23,8 @@ SHARED = Path(__file__).parents[2].parent / "shared"
 FIXTURES = SHARED / "fixtures/turbospectrum"
 ATLAS = SHARED / "data/solar_atlas/kurucz1984_flux_3770_6930.npz"
 PHYSICS = SHARED / "data/physics"
-BENCHMARK = Path(__file__).parents[2] / "benchmarks/turbospectrum.py"
+HARPS_SUN = SHARED / "data/spectra/Sun_HARPS.fits"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 STARS = (
     "4500_4.50_+0.00",
@@ -34,10 +35,9 @@ STARS = (
 )
 
 
-@pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
-    """The script that prints the table of the documentation."""
-    spec = spec_from_file_location("benchmark_turbospectrum", BENCHMARK)
+def benchmark(name: str) -> ModuleType:
+    """A script that prints a table of the documentation."""
+    spec = spec_from_file_location(f"benchmark_{name}", BENCHMARKS / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     # Dataclasses look their module up.
@@ -47,12 +47,13 @@ def benchmark() -> ModuleType:
 
 
 @pytest.fixture(scope="module", params=STARS)
-def comparison(request: pytest.FixtureRequest, benchmark: ModuleType) -> Any:
+def comparison(request: pytest.FixtureRequest) -> Any:
     """A star by Turbospectrum and by us, from 3785 to 6910 A."""
     if not FIXTURES.is_dir():
         pytest.skip("../shared/fixtures/turbospectrum is absent")
+    turbospectrum = benchmark("turbospectrum")
     path = FIXTURES / f"turbospectrum_{request.param}.npz"
-    return benchmark.compare(path, benchmark.lines_of_the_reference())
+    return turbospectrum.compare(path, turbospectrum.lines_of_the_reference())
 
 
 def test_normalized_spectra_are_turbospectrums(comparison: Any) -> None:
@@ -68,6 +69,15 @@ def test_normalized_spectra_are_turbospectrums_in_the_violet(comparison: Any) ->
 def test_absolute_flux_is_turbospectrums(comparison: Any) -> None:
     """On means over 100 A, from 3785 to 6910 A."""
     np.testing.assert_allclose(comparison.brighter, 0.0, atol=0.03)
+
+
+@pytest.mark.skipif(not HARPS_SUN.is_file(), reason="../shared/data/spectra is absent")
+def test_the_computed_sun_is_harps_own() -> None:
+    """Over 4200-6850 A outside telluric lines."""
+    result = benchmark("solar_harps").compare(HARPS_SUN, "calibrated")
+    assert result.correlation >= 0.97
+    inside = (result.wavelength >= 4200) & (result.wavelength < 6850)
+    assert 0.9 < result.clear[inside].mean() < 0.98
 
 
 @pytest.fixture(scope="module")
