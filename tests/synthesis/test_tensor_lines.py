@@ -66,13 +66,24 @@ def test_the_sum_is_that_of_every_line_within_its_reach(lines: dict[str, torch.T
     np.testing.assert_allclose(total(lines, *profiles), expected, rtol=2e-5)
 
 
+@pytest.mark.parametrize("add", [tensor_lines._Sum, tensor_lines._SumOnCpu])
 def test_its_adjoint_is_that_of_differences(
+    lines: dict[str, torch.Tensor], add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensor_lines, "_SumOnCpu", add)
+    monkeypatch.setattr(tensor_lines, "PAIRS", 100)  # in many pieces
+    profiles = [lines[name].requires_grad_() for name in ("peak", "per_doppler", "damping")]
+    assert torch.autograd.gradcheck(lambda *x: total(lines, *x), profiles)
+
+
+def test_loops_and_tensor_operations_agree(
     lines: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(tensor_lines.PAIRS, "cpu", 100)  # in many pieces
-    profiles = [lines[name].requires_grad_() for name in ("peak", "per_doppler", "damping")]
-    # The wings are within 1e-4 of what their derivatives belong to.
-    assert torch.autograd.gradcheck(lambda *x: total(lines, *x), profiles, rtol=1e-4)
+    results = []
+    for add in (tensor_lines._SumOnCpu, tensor_lines._Sum):
+        monkeypatch.setattr(tensor_lines, "_SumOnCpu", add)
+        results.append(total(lines, *(lines[x] for x in ("peak", "per_doppler", "damping"))))
+    torch.testing.assert_close(*results, rtol=1e-11, atol=0.0)
 
 
 def test_no_lines_at_all() -> None:

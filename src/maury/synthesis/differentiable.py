@@ -38,6 +38,8 @@ from maury.wavelength import air_to_vacuum
 __all__ = ["DifferentiableSynthesis"]
 
 PIECE = 16384  # pixels whose opacity is held in memory at once
+KEPT = 2 * PIECE  # pixels of all stars kept for the gradient: 2 GiB in the coolest, else half
+CHUNK = 4096  # lines whose reach is found at a time
 LABELS = ("teff", "logg", "mh", "vmic")
 FASTEST = 10.0  # km/s, of microturbulence
 
@@ -96,7 +98,8 @@ class DifferentiableSynthesis(torch.nn.Module):
     --------
     How hot is the star whose iron line at 6065.5 A this is? Newton's method finds it:
 
-    >>> model = DifferentiableSynthesis(np.arange(6064.0, 6067.0, 0.02))
+    >>> lines = standard_lines().between(6062.0, 6069.0)
+    >>> model = DifferentiableSynthesis(np.arange(6064.0, 6067.0, 0.02), lines)
     >>> flux, continuum = model(torch.tensor([[5800.0, 4.4, 0.1, 1.0]], dtype=torch.float64))
     >>> observed = (flux / continuum)[0].min()
     >>> teff = torch.tensor(5600.0, dtype=torch.float64, requires_grad=True)
@@ -159,8 +162,9 @@ class DifferentiableSynthesis(torch.nn.Module):
         strengths = self._line_log_gf if log_gf is None else log_gf
         strengths = strengths.expand(labels.shape[0], -1)
         starts = range(0, self.wavelength.numel(), PIECE)
-        # Only as much as one piece of one star is kept: the rest is computed again.
-        keep = len(starts) * labels.shape[0] == 1 or not torch.is_grad_enabled()
+        # For the gradient of many pixels little is kept, and the pieces are computed again.
+        few = self.wavelength.numel() * labels.shape[0] <= KEPT
+        keep = few or not torch.is_grad_enabled()
         stars = []
         for star, strength in zip(labels, strengths, strict=True):
             arguments = [(star, strength, slice(start, start + PIECE)) for start in starts]
@@ -219,7 +223,8 @@ class DifferentiableSynthesis(torch.nn.Module):
             gas.quantity(logarithms).exp(), [1, 1, 1, len(species), coarse.size]
         )
         state = _Layers(ln_temperature.exp(), electrons, perturbers, per_state, vmic)
-        reach = self._reach(near, row, log_gf, state, knots, start)
+        chunks = zip(near.split(CHUNK), row.split(CHUNK), strict=True)
+        reach = torch.cat([self._reach(*c, log_gf, state, knots, start) for c in chunks])
         seen = (self._line_wavelength[near] + reach >= air[0]) & (reach > 0)
         seen &= self._line_wavelength[near] - reach <= air[-1]
         profiles = self._profiles(near[seen], row[seen], log_gf, state)

@@ -100,7 +100,7 @@ def _attach(value: Array, slopes: Sequence[Array], inputs: Sequence[Tensor]) -> 
     like = inputs[0]
     total = torch.as_tensor(value, dtype=like.dtype, device=like.device)
     for slope, variable in zip(slopes, inputs, strict=True):
-        if variable.requires_grad:
+        if variable.requires_grad and slope.any():
             weight = torch.as_tensor(slope, dtype=like.dtype, device=like.device)
             total = total + weight * (variable - variable.detach())
     return total
