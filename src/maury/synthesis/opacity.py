@@ -38,12 +38,20 @@ __all__ = ["RANGE", "OpacityTable", "check_vmic", "fingerprint"]
 RANGE = (3785.0, 6910.0)  # Angstrom, air: HARPS's
 HIGHEST_VMIC = 5.0  # km/s
 CHUNK = 16  # nodes computed at a time
+# Lines are followed to this fraction of the continuum; in cool gas, where molecules are a thousand
+# times as opaque, ten times as far would change 1e-4 of the opacity and take twice as long.
+CUTOFF, COOL_CUTOFF, COOL = 3e-4, 3e-3, 3000.0
 # What a table's content follows from, besides the line list.
 PHYSICS = (
     "constants.py", "continuum.py", "elements.py", "equation_of_state.py", "hydrogen.py",
     "lines.py", "opacity.py", "opacity_nodes.py",
 )  # fmt: skip
-DATA = ("continuum.npz", "equation_of_state.npz", "hydrogen_lines.npz")
+DATA = (
+    "continuum.npz",
+    "equation_of_state.npz",
+    "hydrogen_lines.npz",
+    "photoionization.npz",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,8 +235,9 @@ def _compute(
             gas = solve(temperature[chunk], 10.0 ** log_pressure[chunk], abundance)
             continuum = continuum_opacity(air_to_vacuum(coarse), gas)
             rows.append(np.log(continuum / gas.density[:, None]))
+            cutoff = COOL_CUTOFF if temperature[chunk].max() < COOL else CUTOFF
             opacity = line_opacity(
-                wavelength, lines, gas, vmic, continuum, coarse[0], CONTINUUM_STEP
+                wavelength, lines, gas, vmic, continuum, coarse[0], CONTINUUM_STEP, cutoff
             )
             hydrogen_opacity(opacity, air_to_vacuum(wavelength), gas, vmic)
             for d in range(gas.density.size):

@@ -1,0 +1,297 @@
+"""The fit of a low-rank opacity to opacity tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from astropy.config import get_cache_dir
+from numba import njit, prange
+from scipy.linalg import eigh
+
+from maury.synthesis.atmosphere import model_atmosphere
+from maury.synthesis.linelist import LineList
+from maury.synthesis.low_rank import LOWER, TURBULENCE, UPPER, LowRankOpacity
+from maury.synthesis.opacity import RANGE, fingerprint
+from maury.synthesis.opacity_grid import LOWEST_VMIC, OpacityGrid
+from maury.synthesis.opacity_nodes import (
+    LOG_PRESSURE,
+    METALLICITY,
+    TEMPERATURE,
+    node_stencil,
+    node_table,
+)
+from maury.synthesis.opacity_transfer import (
+    LOG_LEVEL,
+    LOG_STEP,
+    MARGIN,
+    STEP,
+    continuum_wavelength,
+    turbulence_kernels,
+)
+from maury.wavelength import SPEED_OF_LIGHT
+
+__all__ = ["cached_low_rank", "fit_low_rank"]
+
+RANK = 160
+CONTINUUM_RANK = 16
+TRAINING = 3000  # states of the gas that the components are fitted to
+SAMPLE = 40000  # pixels that amplitudes are fitted at
+BLOCK = 4096  # pixels at a time
+LAYERS = (12, 66)  # of the atmosphere, where flux and lines form: optical depths of 10^-5.4 to 20
+SMOOTH = 1e-4  # of the amplitudes' third differences, against their errors at the nodes
+SEED = 0
+
+
+def cached_low_rank(
+    *,
+    alpha: float = 0.0,
+    rank: int = RANK,
+    lines: LineList | None = None,
+    span: tuple[float, float] = RANGE,
+    folder: Path | None = None,
+    workers: int = 1,
+) -> LowRankOpacity:
+    """The low-rank opacity of a range, fitted if it is not on disk yet.
+
+    That takes some minutes, after nine opacity tables.
+
+    Parameters
+    ----------
+    alpha
+        [alpha/M], dex.
+    rank
+        Number of components.
+    lines, span, folder, workers
+        See `OpacityGrid`.
+
+    Raises
+    ------
+    SynthesisError
+        If the folder cannot be written, or the lines do not cover the range.
+    WeightsError
+        If what is on disk cannot be read.
+    """
+    grid = OpacityGrid(alpha=alpha, lines=lines, span=span, folder=folder, workers=workers)
+    folder = Path(get_cache_dir()) / "maury" if folder is None else folder
+    names = [fingerprint(grid.lines, span, float(mh), alpha, LOWEST_VMIC) for mh in METALLICITY]
+    settings = (names, rank, TRAINING, SAMPLE, SMOOTH, SEED, TURBULENCE.tolist())
+    name = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
+    path = folder / f"low-rank-{name}"
+    if not path.with_suffix(".json").exists():
+        fit_low_rank([grid], rank).save(path)
+    return LowRankOpacity.load(path)
+
+
+def fit_low_rank(grids: Sequence[OpacityGrid], rank: int = RANK) -> LowRankOpacity:
+    """Fit components and their amplitudes to the tables of a range, or of several windows.
+
+    Parameters
+    ----------
+    grids
+        Opacity tables, their ranges in increasing order and apart.
+    rank
+        Number of components.
+
+    Notes
+    -----
+    Principal components of states that the layers of random stars are nearest to, from a sample
+    of the pixels; the amplitudes of all nodes by least squares on the same sample.
+    """
+    sparse = max(1, sum(grid.wavelength.size for grid in grids) // SAMPLE)
+    rng = np.random.default_rng(SEED)
+    training = _training_states(rng)
+    gram = np.zeros((len(training), len(training)))
+    for block in _blocks(grids):
+        logs = _training_logs(block, training, sparse)
+        logs -= logs.mean(axis=0)
+        gram += logs @ logs.T
+    last = len(training) - 1
+    values, vectors = eigh(gram, subset_by_index=(last - rank + 1, last))
+    # The first component first, each of unit length over the sampled pixels.
+    project = (vectors / np.sqrt(values)).T[::-1].astype(np.float32)
+    nodes = node_table().max() + 1
+    means, bases = [], []
+    amplitudes = np.zeros((METALLICITY.size * TURBULENCE.size * nodes, rank))
+    overlap = np.zeros((rank, rank))
+    for block in _blocks(grids):
+        logs = _training_logs(block, training, 1)
+        mean = logs.mean(axis=0)
+        logs -= mean
+        basis = project @ logs
+        means.append(mean)
+        bases.append(basis)
+        thin = np.ascontiguousarray(basis[:, ::sparse].T)
+        overlap += thin.T @ thin
+        for m in range(METALLICITY.size):
+            table = block.table(m)
+            for v, taps in enumerate(block.taps):
+                logs = _widened(table, taps, block.margin, sparse)
+                first = (m * TURBULENCE.size + v) * nodes
+                amplitudes[first : first + nodes] += (logs - mean[::sparse]) @ thin
+    amplitudes = np.linalg.solve(overlap, amplitudes.T).T
+    shape = (METALLICITY.size, TURBULENCE.size, nodes, rank)
+    wave, level, components, coefficients = _continuum(grids)
+    return LowRankOpacity(
+        wavelength=torch.from_numpy(np.concatenate([grid.wavelength for grid in grids])),
+        mean=torch.from_numpy(np.concatenate(means)),
+        components=torch.from_numpy(np.concatenate(bases, axis=1)),
+        amplitudes=torch.from_numpy(_spline_coefficients(amplitudes.reshape(shape))),
+        continuum_wavelength=torch.from_numpy(wave),
+        continuum_mean=torch.from_numpy(level),
+        continuum_components=torch.from_numpy(components),
+        continuum_amplitudes=torch.from_numpy(coefficients),
+        card={
+            "rank": rank,
+            "alpha": grids[0].alpha,
+            "spans": [list(grid.span) for grid in grids],
+            "training_states": len(training),
+        },
+    )
+
+
+def _training_states(rng: np.random.Generator) -> np.ndarray:
+    """[M/H], microturbulence and (T, P) nodes nearest to random layers of random stars."""
+    states: list[tuple[int, int, int]] = []
+    while len(states) < TRAINING:
+        teff, logg, mh, vmic = rng.uniform(LOWER, UPPER)
+        star = model_atmosphere(teff, logg, mh)
+        rows, weights = node_stencil(star)
+        layer = int(rng.integers(*LAYERS))
+        m = int(np.abs(METALLICITY - mh).argmin())
+        v = int(np.abs(TURBULENCE - vmic).argmin())
+        states.append((m, v, int(rows[layer, weights[layer].argmax()])))
+    return np.array(sorted(set(states)))
+
+
+class _Block:
+    """A stretch of pixels of all tables, with what microturbulence carries into it."""
+
+    def __init__(self, grid: OpacityGrid, first: int, last: int) -> None:
+        self.grid, self.first, self.last = grid, first, last
+        centre = grid.span[0] + STEP * (first + last) / 2
+        widening = (TURBULENCE**2 - LOWEST_VMIC**2) / 2 / SPEED_OF_LIGHT**2
+        self.taps = turbulence_kernels(widening * (centre / STEP) ** 2).astype(np.float32)
+        self.margin = self.taps.shape[1] - 1
+
+    def table(self, m: int, nodes: np.ndarray | None = None) -> np.ndarray:
+        lines = self.grid.table(float(METALLICITY[m])).lines
+        columns = slice(MARGIN + self.first - self.margin, MARGIN + self.last + self.margin)
+        return np.ascontiguousarray(lines[:, columns] if nodes is None else lines[nodes, columns])
+
+
+def _blocks(grids: Sequence[OpacityGrid]) -> Iterator[_Block]:
+    for grid in grids:
+        size = grid.wavelength.size
+        for first in range(0, size, BLOCK):
+            yield _Block(grid, first, min(first + BLOCK, size))
+
+
+def _training_logs(block: _Block, training: np.ndarray, step: int) -> np.ndarray:
+    """ln opacity of the training states at every ``step`` pixels of a block, (state, pixel)."""
+    logs = np.empty((len(training), -(-(block.last - block.first) // step)), np.float32)
+    for m in range(METALLICITY.size):
+        for v, taps in enumerate(block.taps):
+            here = np.flatnonzero((training[:, 0] == m) & (training[:, 1] == v))
+            if here.size:
+                table = block.table(m, training[here, 2])
+                logs[here] = _widened(table, taps, block.margin, step)
+    return logs
+
+
+@njit(parallel=True, fastmath=True, error_model="numpy", cache=True)
+def _widened(table, taps, margin, step):
+    """ln of the opacity convolved with a kernel, at every ``step`` pixels, (node, pixel)."""
+    size = (table.shape[1] - 2 * margin + step - 1) // step
+    result = np.empty((table.shape[0], size), np.float32)
+    level, scale = np.float32(LOG_LEVEL), np.float32(LOG_STEP)
+    reach = 0
+    for j in range(taps.size):
+        if taps[j] > 0:
+            reach = j
+    for node in prange(table.shape[0]):
+        raw = np.exp(level + scale * table[node].astype(np.float32))
+        row = np.zeros(size, np.float32)
+        for j in range(-reach, reach + 1):
+            tap = taps[abs(j)]
+            shifted = raw[margin + j :: step]
+            for k in range(size):
+                row[k] += tap * shifted[k]
+        result[node] = np.log(row)
+    return result
+
+
+def _continuum(
+    grids: Sequence[OpacityGrid],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Wavelengths, mean, components and amplitudes of the continuum."""
+    wave = [continuum_wavelength(g.span[0], g.wavelength.size) for g in grids]
+    # Windows close to each other have continua that overlap.
+    ends = [*(w[0] for w in wave[1:]), np.inf]
+    keep = [w < end for w, end in zip(wave, ends, strict=True)]
+    logs = np.stack(
+        [
+            np.concatenate(
+                [g.table(float(mh)).continuum[:, k] for g, k in zip(grids, keep, strict=True)],
+                axis=1,
+            )
+            for mh in METALLICITY
+        ]
+    )
+    mean = logs.mean(axis=(0, 1))
+    flat = (logs - mean).reshape(-1, mean.size).astype(float)
+    values, vectors = np.linalg.eigh(flat.T @ flat)
+    components = vectors[:, np.argsort(values)[::-1][:CONTINUUM_RANK]].T
+    amplitudes = (flat @ components.T).reshape(METALLICITY.size, 1, logs.shape[1], -1)
+    wavelength = np.concatenate([w[k] for w, k in zip(wave, keep, strict=True)])
+    return wavelength, mean, components, _spline_coefficients(amplitudes)[:, 0]
+
+
+def _spline_coefficients(amplitudes: np.ndarray) -> np.ndarray:
+    """Coefficients of cubic B-splines from values at the nodes.
+
+    Parameters
+    ----------
+    amplitudes
+        Shape (mh, vmic, node of the table, component); microturbulence may have one value alone.
+    """
+    there = node_table() >= 0
+    nodes = np.empty((2, np.count_nonzero(there)), int)
+    nodes[:, node_table()[there]] = np.nonzero(there)
+    rows, columns = TEMPERATURE.size + 2, LOG_PRESSURE.size + 2
+    values = np.zeros((nodes.shape[1], rows, columns))
+    for a, x in ((-1, 1 / 6), (0, 2 / 3), (1, 1 / 6)):
+        for b, y in ((-1, 1 / 6), (0, 2 / 3), (1, 1 / 6)):
+            values[np.arange(nodes.shape[1]), nodes[0] + 1 + a, nodes[1] + 1 + b] = x * y
+    # Where there is no node the splines go on smoothly.
+    roughness = np.concatenate(
+        [
+            np.diff(np.eye(rows * columns).reshape(-1, rows, columns), 3, axis).reshape(
+                rows * columns, -1
+            )
+            for axis in (1, 2)
+        ],
+        axis=1,
+    )
+    matrix = values.reshape(len(values), -1)
+    normal = matrix.T @ matrix + SMOOTH**2 * roughness @ roughness.T
+    inverse = np.linalg.solve(normal, matrix.T)
+    result = np.einsum("sn,mvnr->mvsr", inverse, amplitudes, optimize=True)
+    result = np.tensordot(_interpolating(METALLICITY.size), result, (1, 0))
+    if amplitudes.shape[1] > 1:
+        turned = np.tensordot(_interpolating(TURBULENCE.size), result, (1, 1))
+        result = np.moveaxis(turned, 0, 1)
+    return result.reshape(*result.shape[:2], rows, columns, -1).astype(np.float32)
+
+
+def _interpolating(size: int) -> np.ndarray:
+    """The matrix from values at nodes to coefficients of B-splines, without knots at the ends."""
+    matrix = np.zeros((size + 2, size + 2))
+    for i in range(size):
+        matrix[i, i : i + 3] = 1 / 6, 2 / 3, 1 / 6
+    matrix[size, :5] = matrix[size + 1, -5:] = 1, -4, 6, -4, 1
+    return np.linalg.inv(matrix)[:, :size]
