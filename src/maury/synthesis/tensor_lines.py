@@ -20,7 +20,7 @@ from maury.synthesis.line_kernels import (
 
 __all__ = ["Profiles", "hjerting_far", "hjerting_near", "sum_profiles"]
 
-PAIRS = 1 << 24  # (pixel, layer) of all lines that are computed at a time
+PAIRS = 1 << 22  # (pixel, layer) of all lines that are computed at a time
 
 
 def hjerting_near(damping: Tensor, away: Tensor) -> tuple[Tensor, Tensor, Tensor]:

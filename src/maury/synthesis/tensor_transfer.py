@@ -20,7 +20,7 @@ RATE = 1.17
 COEFFICIENTS = (0.29624985, 0.18208368, 0.02166647)
 DEEPEST = 25.0  # optical depth below which nothing is seen
 PIECE = {"cpu": 1 << 16}  # elements (layer, pixel) at a time: what stays in the cache
-PIECE_ELSEWHERE = 1 << 26
+PIECE_ELSEWHERE = 1 << 24
 FIRST_RADIATION = 1.191042972e-5  # 2 h c^2, erg cm2 s-1
 
 
