@@ -17,6 +17,7 @@ from maury.synthesis.elements import MASSES, SYMBOLS, isotope_fraction
 __all__ = ["atoms_above_4200", "atoms_below_4200", "molecules"]
 
 STAGES = ("I", "II", "III")
+OVERLAP = (3980.0, 4020.0)  # Angstrom
 
 # MOOG's codes of the molecules: species, isotopes.
 MOLECULES = {
@@ -109,6 +110,13 @@ def atoms_below_4200(source: Path) -> dict[str, np.ndarray]:
     with np.load(source / "linelists/compact_lines_3770_6925.npz") as archive:
         wavelength, code = archive["aw"], archive["as_"]
         low, log_gf = archive["ae"], archive["af"]
+    # Where two of linemake's files overlap, every line stands there twice.
+    overlap = (wavelength >= OVERLAP[0]) & (wavelength < OVERLAP[1])
+    records = np.rec.fromarrays([wavelength, code, low, log_gf])
+    _, first = np.unique(records, return_index=True)
+    once = ~overlap
+    once[first] = True
+    wavelength, code, low, log_gf = wavelength[once], code[once], low[once], log_gf[once]
     number = np.array([int(c.split(".")[0]) for c in code])
     ion = np.array([int(c.split(".")[1][0]) for c in code])
     isotope = np.array([int(c.split(".")[1][1:] or 0) for c in code])
