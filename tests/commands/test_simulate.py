@@ -134,6 +134,8 @@ def test_one_star_that_fails_is_told_and_the_others_are_kept(
         (["--n", "5", "--mh=-3"], r"\[M/H\] = -3 dex is outside"),
         (["--n", "5", "--vmic", "1:20"], "vmic = 20 is not allowed; it must be 0 to 10 km/s"),
         (["--n", "5", "--alpha", "2"], "alpha = 2 is not allowed; it must be -1 to 1"),
+        (["--n", "5", "--solver", "table", "--vmic", "0:1"], "vmic = 0 km/s is not allowed with"),
+        (["--n", "5", "--solver", "table", "--alpha", "0:0.4"], "alpha = 0:0.4 needs the direct"),
         (["--n", "5", "--vsini", "a:b"], "'a:b' is not VALUE"),
         (["--n", "5", "--resolving-power", "10"], "resolving power = 10 is not allowed"),
         (["--n", "5", "--stop", "8000"], "8000.00 A .* cannot be synthesized; allowed are 3770"),

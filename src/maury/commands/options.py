@@ -21,6 +21,8 @@ __all__ = [
     "LineStrengthsOption",
     "MediumChoice",
     "MediumOption",
+    "SolverChoice",
+    "SolverOption",
     "wavelength_grid",
 ]
 
@@ -49,6 +51,13 @@ class LineStrengthsChoice(StrEnum):
     original = "original"
 
 
+class SolverChoice(StrEnum):
+    """How a spectrum is computed."""
+
+    direct = "direct"
+    table = "table"
+
+
 FilesArgument = Annotated[list[str], typer.Argument(help="Spectra: FITS or text, plain or gzip.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the results.")]
 MediumOption = Annotated[
@@ -62,6 +71,13 @@ FrameOption = Annotated[
 LineStrengthsOption = Annotated[
     LineStrengthsChoice,
     typer.Option(help="Of the embedded lines: calibrated on the Sun, or of the laboratory."),
+]
+SolverOption = Annotated[
+    SolverChoice,
+    typer.Option(
+        help="Sum the lines for each star, or interpolate opacity tables, which is faster once "
+        "they are there (minutes and some GB for the whole range; kept)."
+    ),
 ]
 
 

@@ -12,6 +12,8 @@ from maury.commands.options import (
     LineStrengthsChoice,
     LineStrengthsOption,
     MediumChoice,
+    SolverChoice,
+    SolverOption,
     wavelength_grid,
 )
 
@@ -34,12 +36,6 @@ class SamplingChoice(StrEnum):
     uniform = "uniform"
     sobol = "sobol"
     grid = "grid"
-
-
-class SolverChoice(StrEnum):
-    """How a spectrum is computed."""
-
-    direct = "direct"
 
 
 def _range(help: str) -> typer.models.OptionInfo:
@@ -77,9 +73,7 @@ def sed(
         MediumChoice, typer.Option(help="Medium of the wavelengths.")
     ] = MediumChoice.air,
     normalized: Annotated[bool, typer.Option(help="Divide by the continuum.")] = False,
-    solver: Annotated[
-        SolverChoice, typer.Option(help="Sum the lines for each star.")
-    ] = SolverChoice.direct,
+    solver: SolverOption = SolverChoice.direct,
     line_strengths: LineStrengthsOption = LineStrengthsChoice.calibrated,
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that share the work, each on one core.")
@@ -122,7 +116,13 @@ def sed(
 
     store = None
     try:
-        store = simulate_seds(simulation, out, workers=workers, report=report)
+        store = simulate_seds(
+            simulation,
+            out,
+            workers=workers,
+            report=report,
+            announce=lambda what: typer.echo(what, err=True),
+        )
     except KeyboardInterrupt:
         # Told below, when the bar is gone.
         pass

@@ -12,6 +12,8 @@ from maury.commands.options import (
     LineStrengthsChoice,
     LineStrengthsOption,
     MediumChoice,
+    SolverChoice,
+    SolverOption,
     wavelength_grid,
 )
 from maury.errors import SynthesisError
@@ -72,6 +74,7 @@ def synthesize(
         LinesMode, typer.Option(help="Replace the lines of its species within its range, or add.")
     ] = LinesMode.REPLACE,
     line_strengths: LineStrengthsOption = LineStrengthsChoice.calibrated,
+    solver: SolverOption = SolverChoice.direct,
     plot: Annotated[
         Path | None, typer.Option(help="Figure to write, ending in .png, .pdf or .svg.")
     ] = None,
@@ -108,11 +111,13 @@ def synthesize(
             normalized=normalized,
             atmosphere=model,
             lines=line_list,
+            solver=solver.value,
         )
     facts: dict[str, float | str | None] = {**star, **broadening}
     facts["respower"] = facts.pop("resolving_power")
     facts["model"] = None if atmosphere is None else atmosphere.name
     facts["linelist"] = None if lines is None else f"{lines.name} ({lines_mode.value})"
+    facts["solver"] = solver.value
     facts["strength"] = line_strengths.value
     write(spectrum, out, {**facts, "origin": "maury synthesize"})
     typer.echo(

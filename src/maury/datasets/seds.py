@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +17,20 @@ from maury.datasets.store import SedStore, SedWriter
 from maury.datasets.workers import share
 from maury.errors import SynthesisError
 from maury.grid import WavelengthGrid
+from maury.synthesis.linelist import LineList, standard_lines
+from maury.synthesis.opacity import check_vmic
+from maury.synthesis.opacity_grid import LOWEST_VMIC
 from maury.synthesis.provenance import code_fingerprint, code_version
 from maury.synthesis.synthesize import (
     LineStrengths,
+    Solver,
     check_parameters,
     check_wavelengths,
     synthesize,
 )
+from maury.synthesis.table_solver import tables_for, tables_needed
 
-__all__ = ["PARAMETERS", "SedSimulation", "Solver", "simulate_seds"]
-
-Solver = Literal["direct"]
+__all__ = ["PARAMETERS", "SedSimulation", "simulate_seds"]
 
 PARAMETERS: Mapping[str, Range] = MappingProxyType(
     {
@@ -113,6 +116,18 @@ class SedSimulation:
                 **{name: getattr(interval, end) for name, interval in self.ranges.items()},
                 resolving_power=self.resolving_power,
             )
+            if self.solver == "table":
+                check_vmic(getattr(self.ranges["vmic"], end), LOWEST_VMIC)
+        if self.solver == "table" and not self.ranges["alpha"].fixed:
+            raise SynthesisError(
+                f"alpha = {self.ranges['alpha']} needs the direct solver: opacity tables hold for "
+                "one value, each set of them takes minutes and gigabytes."
+            )
+
+    @property
+    def line_list(self) -> LineList:
+        """The lines."""
+        return standard_lines(calibrated=self.line_strengths == "calibrated")
 
     def parameters(self) -> list[dict[str, float]]:
         """Of each star, in order."""
@@ -142,6 +157,7 @@ def simulate_seds(
     *,
     workers: int = 1,
     report: Callable[[int, int], object] | None = None,
+    announce: Callable[[str], object] | None = None,
 ) -> SedStore:
     """Compute the spectra that a folder lacks.
 
@@ -161,6 +177,8 @@ def simulate_seds(
     report
         Called with the number of spectra that are done or failed and that of all: at the start
         and after each.
+    announce
+        Called with what is done before the first: opacity tables that are made.
 
     Returns
     -------
@@ -185,6 +203,8 @@ def simulate_seds(
     with SedWriter(folder, settings, grid, len(parameters)) as writer:
         done = writer.done
         missing = [(index, star) for index, star in enumerate(parameters) if index not in done]
+        if simulation.solver == "table":
+            _make_tables(simulation, [star["mh"] for _, star in missing], announce)
         count = len(done)
         if report is not None:
             report(count, len(parameters))
@@ -201,6 +221,21 @@ def simulate_seds(
     return SedStore(folder)
 
 
+def _make_tables(
+    simulation: SedSimulation,
+    metallicity: list[float],
+    announce: Callable[[str], object] | None,
+) -> None:
+    """Have them on disk before several processes want the same one."""
+    _, air = check_wavelengths(simulation.grid.wavelength, simulation.grid.medium)
+    tables = tables_for(air, simulation.line_list, simulation.ranges["alpha"].low)
+    needed = tables_needed(metallicity)
+    for k, mh in enumerate(needed):
+        if announce is not None:
+            announce(f"Opacity table {k + 1} of {len(needed)}: [M/H] = {mh:+.2f}")
+        tables.table(mh)
+
+
 def _compute(simulation: SedSimulation, task: tuple[int, dict[str, float]]) -> NDArray[np.float32]:
     star: dict[str, Any] = task[1]
     spectrum = synthesize(
@@ -210,6 +245,7 @@ def _compute(simulation: SedSimulation, task: tuple[int, dict[str, float]]) -> N
         medium=simulation.grid.medium,
         normalized=simulation.normalized,
         line_strengths=simulation.line_strengths,
+        solver=simulation.solver,
     )
     if not np.isfinite(spectrum.flux).all():
         raise SynthesisError("The flux is not finite everywhere.")
