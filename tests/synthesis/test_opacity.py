@@ -10,6 +10,7 @@ from scipy.special import expn
 from maury.errors import SynthesisError
 from maury.synthesis import opacity, opacity_transfer
 from maury.synthesis.atmosphere import model_atmosphere
+from maury.synthesis.benchmark import bench_synthesis
 from maury.synthesis.elements import abundances
 from maury.synthesis.linelist import standard_lines
 from maury.synthesis.opacity import OpacityTable
@@ -188,3 +189,11 @@ def test_mistakes_are_sentences(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SynthesisError, match="cannot be written"):
         OpacityTable.cached(span=SPAN, folder=tmp_path / "file")
+
+
+def test_the_benchmark_measures_tables_beside_the_direct_sum(folder):
+    record = bench_synthesis(span=SPAN, folder=folder, repeats=1).to_dict()
+    assert record["ratio"] > 5
+    assert record["unit"] == "spectra/s/core"
+    assert "2,201 pixels" in record["conditions"]
+    assert set(record["breakdown_ms"]) == {"table", "spectrum", "spectrum between tables"}

@@ -190,7 +190,9 @@ class LowRankOpacity(torch.nn.Module):
         SynthesisError
             If a wavelength is out of range.
         """
-        target = torch.as_tensor(np.asarray(wavelength, float), device=self.wavelength.device)
+        target = torch.tensor(
+            np.ascontiguousarray(wavelength, float), device=self.wavelength.device
+        )
         if not (target[0] >= self.wavelength[1] and target[-1] <= self.wavelength[-2]):
             raise SynthesisError(
                 f"wavelengths from {target[0]:.2f} to {target[-1]:.2f} A are not covered; allowed "
