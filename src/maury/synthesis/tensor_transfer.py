@@ -18,8 +18,8 @@ __all__ = ["emergent_flux"]
 # are cheaper than three exponentials.
 RATE = 1.17
 COEFFICIENTS = (0.29624985, 0.18208368, 0.02166647)
-DEEPEST = 25.0  # optical depth below which nothing is seen
-PIECE = {"cpu": 1 << 16}  # elements (layer, pixel) at a time: what stays in the cache
+LEAST_EXPONENT = -30.0  # of exp: what lies so deep is not seen
+PIECE = {"cpu": 1 << 18}  # elements (layer, pixel) at a time: what stays in the cache
 PIECE_ELSEWHERE = 1 << 24
 FIRST_RADIATION = 1.191042972e-5  # 2 h c^2, erg cm2 s-1
 
@@ -29,10 +29,6 @@ def _powers(first: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     # Denormal numbers would be slow: the eighth power ends at 1e-36.
     eighth = second.clamp(min=1e-9).square_().square_()
     return first, second, eighth
-
-
-def _at_layers(depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return _powers(depth.mul(-RATE).exp_())
 
 
 def _between(powers: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
@@ -45,20 +41,17 @@ def _e3(powers: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     return (a * powers[0]).add_(powers[1], alpha=b).add_(powers[2], alpha=c)
 
 
-def _minus_e3_slope(powers: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+def _e3_slope(powers: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """To the exponent, which is optical depth times minus the rate."""
     a, b, c = COEFFICIENTS
-    slope = (RATE * a * powers[0]).add_(powers[1], alpha=2 * RATE * b)
-    return slope.add_(powers[2], alpha=8 * RATE * c)
-
-
-def _optical_depth(opacity: Tensor, columns: Tensor) -> Tensor:
-    return torch.bmm(columns, opacity).clamp_(max=DEEPEST)
+    return (a * powers[0]).add_(powers[1], alpha=2 * b).add_(powers[2], alpha=8 * c)
 
 
 class _Emergence(torch.autograd.Function):
     """Sum over layers of E3(tau) times weights, piece by piece of pixels.
 
-    ``at`` (batch, piece, node, layer) weighs E3 at the layers, ``between`` half way to the next;
+    ``columns`` takes the layers' opacities to exponents, minus the rate times optical depth; ``at``
+    (batch, piece, node, layer) weighs E3 at the layers, ``between`` half way to the next;
     ``colour`` (node, pixel) takes the sums at a piece's nodes of wavelength to its pixels. Only the
     inputs are kept for the adjoint, which computes the rest again.
     """
@@ -67,9 +60,9 @@ class _Emergence(torch.autograd.Function):
     def forward(ctx, ln_opacity, columns, at, between, colour, pieces):
         flux = ln_opacity.new_empty(ln_opacity.shape[0], ln_opacity.shape[2])
         for i, pixels in enumerate(pieces):
-            depth = _optical_depth(torch.exp(ln_opacity[:, :, pixels]), columns)
-            powers = _at_layers(depth)
-            sums = torch.zeros_like(colour[:, pixels]).repeat(flux.shape[0], 1, 1)
+            exponent = torch.bmm(columns, torch.exp(ln_opacity[:, :, pixels]))
+            powers = _powers(exponent.clamp_(min=LEAST_EXPONENT).exp_())
+            sums = flux.new_zeros(flux.shape[0], colour.shape[0], exponent.shape[2])
             for factor, x, y in zip(COEFFICIENTS, powers, _between(powers), strict=True):
                 sums.baddbmm_(at[:, i], x, alpha=factor).baddbmm_(between[:, i], y, alpha=factor)
             flux[:, pixels] = sums.mul_(colour[:, pixels]).sum(dim=1)
@@ -87,20 +80,21 @@ class _Emergence(torch.autograd.Function):
         of_at, of_between = torch.zeros_like(at), torch.zeros_like(between)
         for i, pixels in enumerate(ctx.pieces):
             opacity = torch.exp(ln_opacity[:, :, pixels])
-            depth = _optical_depth(opacity, columns)
-            powers = _at_layers(depth)
+            exponent = torch.bmm(columns, opacity)
+            seen = exponent > LEAST_EXPONENT
+            powers = _powers(exponent.clamp_(min=LEAST_EXPONENT).exp_())
             middle = _between(powers)
             upstream = grad[:, None, pixels] * colour[:, pixels]
-            of_depth = torch.bmm(at[:, i].mT, upstream).mul_(_minus_e3_slope(powers)).neg_()
-            half = torch.bmm(between[:, i].mT, upstream).mul_(_minus_e3_slope(middle)).mul_(-0.5)
-            of_depth[:, :-1] += half
-            of_depth[:, 1:] += half
-            of_depth.mul_(depth < DEEPEST)
-            torch.mul(torch.bmm(columns.mT, of_depth), opacity, out=of_opacity[:, :, pixels])
+            of_exponent = torch.bmm(at[:, i].mT, upstream).mul_(_e3_slope(powers))
+            half = torch.bmm(between[:, i].mT, upstream).mul_(_e3_slope(middle)).mul_(0.5)
+            of_exponent[:, :-1] += half
+            of_exponent[:, 1:] += half
+            of_exponent.mul_(seen)
+            torch.mul(torch.bmm(columns.mT, of_exponent), opacity, out=of_opacity[:, :, pixels])
             if structure:
                 of_at[:, i] = torch.bmm(upstream, _e3(powers).mT)
                 of_between[:, i] = torch.bmm(upstream, _e3(middle).mT)
-                of_columns.baddbmm_(of_depth, opacity.mT)
+                of_columns.baddbmm_(of_exponent, opacity.mT)
         return of_opacity, of_columns, of_at, of_between, None, None
 
 
@@ -211,7 +205,8 @@ def emergent_flux(
     rise = torch.diff(source, dim=-1)
     at = (torch.nn.functional.pad(rise, (1, 0)) + torch.nn.functional.pad(rise, (0, 1))) / 3
     colour = colour.to(dtype)
-    flux = _Emergence.apply(ln_opacity, _columns(rhox), at, rise * (4 / 3), colour, pieces)
+    columns = -RATE * _columns(rhox)
+    flux = _Emergence.apply(ln_opacity, columns, at, rise * (4 / 3), colour, pieces)
     sizes = torch.tensor([p.stop - p.start for p in pieces], device=colour.device)
     surface = source[..., 0].repeat_interleave(sizes, dim=1)
     return flux + torch.einsum("bpn,np->bp", surface, colour)
