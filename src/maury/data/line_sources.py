@@ -17,7 +17,7 @@ from maury.synthesis.elements import MASSES, SYMBOLS, isotope_fraction
 __all__ = ["atoms_above_4200", "atoms_below_4200", "molecules"]
 
 STAGES = ("I", "II", "III")
-OVERLAP = (3980.0, 4020.0)  # Angstrom
+OVERLAP = (3980.0, 4020.0)  # Angstrom; there two of linemake's files have the same lines
 
 # MOOG's codes of the molecules: species, isotopes.
 MOLECULES = {
@@ -105,17 +105,20 @@ def _barklem(source: Path) -> dict[tuple[str, int], tuple[float, float, float]]:
     return result
 
 
+def _once(wavelength: np.ndarray, *columns: np.ndarray) -> np.ndarray:
+    """False for the second of two equal lines where linemake's files overlap."""
+    once = (wavelength < OVERLAP[0]) | (wavelength >= OVERLAP[1])
+    _, first = np.unique(np.rec.fromarrays([wavelength, *columns]), return_index=True)
+    once[first] = True
+    return once
+
+
 def atoms_below_4200(source: Path) -> dict[str, np.ndarray]:
     """linemake (Placco et al. 2021) where the Gaia-ESO list has not begun."""
     with np.load(source / "linelists/compact_lines_3770_6925.npz") as archive:
         wavelength, code = archive["aw"], archive["as_"]
         low, log_gf = archive["ae"], archive["af"]
-    # Where two of linemake's files overlap, every line stands there twice.
-    overlap = (wavelength >= OVERLAP[0]) & (wavelength < OVERLAP[1])
-    records = np.rec.fromarrays([wavelength, code, low, log_gf])
-    _, first = np.unique(records, return_index=True)
-    once = ~overlap
-    once[first] = True
+    once = _once(wavelength, code, low, log_gf)
     wavelength, code, low, log_gf = wavelength[once], code[once], low[once], log_gf[once]
     number = np.array([int(c.split(".")[0]) for c in code])
     ion = np.array([int(c.split(".")[1][0]) for c in code])
@@ -156,7 +159,7 @@ def molecules(source: Path) -> Iterator[dict[str, np.ndarray]]:
     with np.load(source / "linelists/compact_lines_3770_6925.npz") as archive:
         for group in ("hyd", "cn", "c2", "sih", "feh"):
             wavelength, code, low, log_gf = (archive[f"moog{group}_{c}"] for c in "wsef")
-            known = np.isin(code, list(MOLECULES))
+            known = np.isin(code, list(MOLECULES)) & _once(wavelength, code, low, log_gf)
             species = np.array([MOLECULES[c][0] for c in code[known]])
             share = [
                 np.prod([isotope_fraction(e, i) for e, i in MOLECULES[c][1].items()])
