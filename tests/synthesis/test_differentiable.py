@@ -50,7 +50,7 @@ def tensor(*stars: Star) -> torch.Tensor:
 @pytest.mark.parametrize("start", WINDOWS)
 def test_fluxes_are_those_of_the_direct_sum(start: float) -> None:
     wavelength = window(start)
-    lines = standard_lines()
+    lines = standard_lines() if start == WINDOWS[0] else near(wavelength)
     with torch.no_grad():
         results = DifferentiableSynthesis(wavelength, lines)(tensor(*STARS))
     for flux, continuum, star in zip(*results, STARS, strict=True):
@@ -144,7 +144,7 @@ def test_without_lines_there_is_the_continuum() -> None:
     [
         (tensor(STARS[0][:3]), None, r"shape \(1, 3\); it must be \(star, 4\), for teff, logg"),
         (tensor((5000, 4.5, 0, -1.0)), None, "vmic = -1 is not allowed; it must be 0 to 10 km/s"),
-        (tensor((500, 4.5, 0, 1.0)), None, "Teff = 500 is outside the atmosphere grid"),
+        (tensor((500, 4.5, 0, 1.0)), None, "Teff = 500 K is outside the atmosphere grid"),
         (tensor(STARS[1]), torch.zeros(3), r"log gf has the shape \(3,\); it must be \(\d+,\)"),
     ],
 )
