@@ -15,9 +15,7 @@ from maury.data.helium_lines import helium
 from maury.data.hydrogen_sources import balmer_mixtures
 from maury.data.line_sources import atoms_above_4200, atoms_below_4200, molecules
 from maury.data.molecule_sources import DIATOMIC, POLYATOMIC, diatomic, polyatomic
-from maury.data.titanium_oxide import interpolate, listed_isotopologues, match, rho
 from maury.synthesis.constants import BOLTZMANN
-from maury.wavelength import vacuum_to_air
 
 HERE = Path(__file__).parent
 
@@ -201,34 +199,6 @@ def lines(source: Path) -> None:
     )
 
 
-def titanium_oxide(source: Path) -> None:
-    """Transitions of 48TiO, and how far the other isotopologues are from each."""
-    lists = listed_isotopologues(source)
-    rows = match(lists)
-    common, lightest = interpolate(lists, rows, 48), interpolate(lists, rows, 46)
-    change = (rho(46) - rho(48)) / rho(48)
-    power = (lightest.wavenumber / common.wavenumber - 1) / change
-    wavelength = vacuum_to_air(1e8 / common.wavenumber)
-    order = np.argsort(wavelength, kind="stable")
-    isotopes = (46, 47, 48, 49, 50)
-    np.savez_compressed(
-        HERE / "titanium_oxide.npz",
-        # Steps from line to line: smaller than the wavelengths, and exact to 1 mA.
-        wavelength_step_1e3=np.diff(
-            np.round(wavelength[order] * 1e3).astype(np.int32), prepend=np.int32(0)
-        ),
-        excitation_1e3=np.round(common.excitation[order] * 1e3).astype(np.uint16),
-        log_gf_1e3=np.round(common.log_gf[order] * 1e3).astype(np.int16),
-        wavenumber_power_1e5=np.round(power[order] * 1e5).astype(np.int16),
-        isotopes=np.array(isotopes),
-        rho_change=np.array([rho(m) / rho(48) - 1 for m in isotopes]),
-        citation=(
-            "46TiO, 47TiO, 49TiO, 50TiO: Plez 1998, A&A 337, 495, as in linemake, Placco et al. "
-            "2021, RNAAS 5, 92; 48TiO: interpolated between them"
-        ),
-    )
-
-
 def main() -> None:
     """Write every table from the folder named on the command line."""
     source = Path(sys.argv[1])
@@ -238,7 +208,6 @@ def main() -> None:
         continuum,
         hydrogen_lines,
         lines,
-        titanium_oxide,
     ):
         write(source)
         print(f"{write.__name__}: done")
