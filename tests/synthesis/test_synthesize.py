@@ -145,7 +145,7 @@ def test_another_line_list_is_taken() -> None:
     np.testing.assert_allclose(none.flux, 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("teff", [3500.0, 11500.0])
+@pytest.mark.parametrize("teff", [3000.0, 11500.0])
 @pytest.mark.parametrize("mh", [-1.5, 0.5])
 def test_the_corners_of_the_grid_are_computed(teff: float, mh: float) -> None:
     spectrum = synthesize(

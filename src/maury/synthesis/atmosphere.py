@@ -72,9 +72,10 @@ def _bracket(name: str, nodes: np.ndarray, value: float, unit: str) -> tuple[int
 def model_atmosphere(teff: float, logg: float, mh: float) -> Atmosphere:
     """Interpolate the grid of model atmospheres.
 
-    ATLAS9 from 4000 K up (Castelli & Kurucz 2003; scaled solar, vturb 2 km/s), MARCS from 3500 K
-    down (Gustafsson et al. 2008, A&A 486, 951; plane-parallel). Trilinear in Teff, log g and
-    [M/H], in the logarithm of every column at equal layer number.
+    ATLAS9 from 4000 K up (Castelli & Kurucz 2003; vturb 2 km/s), MARCS from 3500 K down (Gustafsson
+    et al. 2008, A&A 486, 951; plane-parallel). Trilinear in Teff, log g and [M/H], in the logarithm
+    of every column at equal layer number. Both are scaled solar at every [M/H]: the electrons of
+    these MARCS models are those of [alpha/M] = 0 to 0.006 dex, where 0.2 would give 0.05 to 0.1.
 
     The grid has one set of 72 layers, ATLAS9's, at Rosseland optical depths from 1e-6.875 to 100.
     The MARCS models were brought to these depths when the table was made; above tau = 1e-5, where
