@@ -1,6 +1,7 @@
 """The folder of computed spectra."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -116,4 +117,19 @@ def test_a_folder_that_holds_none_or_damaged_ones_is_a_sentence(tmp_path: Path) 
     catalogue = tmp_path / "catalogue.parquet"
     catalogue.write_bytes(catalogue.read_bytes()[:-20])
     with pytest.raises(MauryError, match=r"catalogue.parquet is damaged"):
+        SedStore(tmp_path)
+
+
+def test_a_lost_or_damaged_file_is_not_taken_for_spectra(tmp_path: Path) -> None:
+    fill(tmp_path, range(2))
+    shard = tmp_path / "spectra.zarr/flux/c/0/0"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(MauryError, match=r"Spectrum 1 of .* is damaged"):
+        SedStore(tmp_path).spectrum(1)
+    shard.unlink()
+    with pytest.raises(MauryError, match=r"Spectrum 1 of .* is damaged: its file is missing"):
+        SedStore(tmp_path).spectrum(1)
+    shutil.rmtree(tmp_path / "spectra.zarr")
+    with pytest.raises(MauryError, match=r"spectra.zarr cannot be opened"):
         SedStore(tmp_path)

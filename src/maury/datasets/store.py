@@ -119,11 +119,20 @@ class SedStore:
         Raises
         ------
         MauryError
-            If one of them is not there.
+            If one of them is not there, or damaged.
         """
-        wanted = [self._row(int(index))["index"] for index in indices]
-        rows = [np.asarray(self._flux[index], dtype=np.float32) for index in wanted]
+        rows = [self._read(self._row(int(index))["index"]) for index in indices]
         return np.stack(rows) if rows else np.empty((0, self.grid.size), np.float32)
+
+    def _read(self, index: int) -> NDArray[np.float32]:
+        try:
+            flux = np.asarray(self._flux[index], dtype=np.float32)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise MauryError(f"Spectrum {index} of {self.folder} is damaged ({error}).") from None
+        # What is missing in a Zarr array reads as its fill value.
+        if not np.isfinite(flux).all():
+            raise MauryError(f"Spectrum {index} of {self.folder} is damaged: its file is missing.")
+        return flux
 
     def spectrum(self, index: int) -> Spectrum:
         """One spectrum, with the star's parameters.

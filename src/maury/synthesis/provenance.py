@@ -9,8 +9,8 @@ from importlib.resources import files
 
 __all__ = ["code_fingerprint", "code_version"]
 
-PACKAGES = ("maury.synthesis", "maury.data")
-SUFFIXES = (".py", ".npz")
+# Package and ending of the files that spectra follow from.
+SOURCES = (("maury", "wavelength.py"), ("maury.synthesis", ".py"), ("maury.data", ".npz"))
 
 
 def code_version() -> str:
@@ -37,9 +37,9 @@ def code_fingerprint() -> str:
     16
     """
     digest = hashlib.sha256()
-    for package in PACKAGES:
+    for package, ending in SOURCES:
         for entry in sorted(files(package).iterdir(), key=lambda entry: entry.name):
-            if entry.name.endswith(SUFFIXES):
+            if entry.name.endswith(ending):
                 content = entry.read_bytes()
                 digest.update(f"{package}/{entry.name}:{len(content)}\n".encode())
                 digest.update(content)
