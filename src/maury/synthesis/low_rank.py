@@ -33,7 +33,7 @@ TURBULENCE = np.sqrt(np.exp(np.linspace(math.log(1.75), math.log(10.5), 9)) - 1.
 # Of the atmosphere's 72 layers: every other one above an optical depth of 1e-2, none below 50.
 LAYERS = (*range(0, 40, 2), *range(40, 69))
 PIECE = {"cpu": 1 << 22}  # opacities (batch, layer, pixel) at a time
-PIECE_ELSEWHERE = 1 << 29
+PIECE_ELSEWHERE = 1 << 27
 KEPT = 1 << 28  # opacities that a gradient may keep in memory, 1 GiB; more are computed again
 
 

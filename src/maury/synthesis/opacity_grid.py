@@ -12,7 +12,7 @@ from maury.synthesis.opacity import RANGE, OpacityTable, check_vmic
 from maury.synthesis.opacity_nodes import metallicities
 from maury.synthesis.opacity_transfer import STEP, emergent_spectrum
 
-__all__ = ["OpacityGrid"]
+__all__ = ["LOWEST_VMIC", "OpacityGrid"]
 
 LOWEST_VMIC = 0.5  # km/s
 

@@ -9,7 +9,15 @@ import numpy as np
 from maury.errors import SynthesisError
 from maury.synthesis.atmosphere import Atmosphere, atmosphere_grid
 
-__all__ = ["METALLICITY", "node_states", "node_stencil", "node_table"]
+__all__ = [
+    "LOG_PRESSURE",
+    "METALLICITY",
+    "TEMPERATURE",
+    "metallicities",
+    "node_states",
+    "node_stencil",
+    "node_table",
+]
 
 TEMPERATURE = np.geomspace(1500.0, 20000.0, 50)  # K
 LOG_PRESSURE = np.arange(-1.0, 7.51, 0.5)  # of the gas, dyn cm-2

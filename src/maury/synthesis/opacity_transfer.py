@@ -21,7 +21,17 @@ from maury.wavelength import SPEED_OF_LIGHT
 if TYPE_CHECKING:
     from maury.synthesis.opacity import OpacityTable
 
-__all__ = ["emergent_spectrum", "turbulence_kernels"]
+__all__ = [
+    "CONTINUUM_STEP",
+    "LOG_LEVEL",
+    "LOG_STEP",
+    "MARGIN",
+    "STEP",
+    "continuum_wavelength",
+    "emergent_spectrum",
+    "planck",
+    "turbulence_kernels",
+]
 
 STEP = 0.01  # Angstrom
 CONTINUUM_STEP = 5.0  # Angstrom
