@@ -13,10 +13,11 @@ CHARGE = {"I": 0, "II": 1, "III": 2}
 DIATOMIC = (
     "H2 CO CH CN C2 OH NH N2 MgH SiH AlH CaH FeH TiO VO ZrO SiO NO O2".split()
 )  # fmt: skip
-#: Dissociation energies in eV: Barklem & Collet 2016, Table 1; C2: Visser et al. 2019.
+#: Dissociation energies in eV: Barklem & Collet 2016, Table 1; C2: Visser et al. 2019; CaH: Huber
+#: & Herzberg 1979.
 DISSOCIATION = {
     "H2": 4.478, "CO": 11.117, "CN": 7.72, "CH": 3.47, "OH": 4.41, "C2": 6.24, "TiO": 6.87,
-    "FeH": 1.50,
+    "FeH": 1.50, "CaH": 1.70,
 }  # fmt: skip
 
 

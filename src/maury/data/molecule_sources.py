@@ -22,9 +22,10 @@ DIATOMIC = {
     "FeH": "HFe", "TiO": "OTi", "VO": "OV", "ZrO": "OZr", "SiO": "OSi", "AlO": "OAl", "ScO": "OSc",
     "YO": "OY", "LaO": "OLa", "SH": "HS", "SiS": "SiS",
 }  # fmt: skip
-# Energies (eV) that D(C2) is lowered by: 6.371 in Barklem & Collet, 6.24 by Visser et al. 2019,
-# Mol. Phys. 117, 1645, which Aquilina et al. 2024, MNRAS 531, 4538, find to be needed.
-CORRECTION = {"C2": -0.131}
+# Changes (eV) of dissociation energies. C2: 6.371 in Barklem & Collet, 6.24 by Visser et al. 2019,
+# Mol. Phys. 117, 1645, which Aquilina et al. 2024, MNRAS 531, 4538, find to be needed. CaH: 2.281
+# there, by thermochemistry; 1.70 by spectroscopy (Huber & Herzberg 1979, in their Table 1 too).
+CORRECTION = {"C2": -0.131, "CaH": -0.581}
 
 #: Larger molecules by their names in the table of ExoMol partition functions, with the energy that
 #: takes them apart into atoms at 0 K (kJ/mol; H2O and H2S: NIST CCCBDB, as in Korg.jl, Wheeler et

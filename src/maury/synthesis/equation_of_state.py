@@ -257,10 +257,10 @@ def solve(
     -----
     Equilibrium constants and partition functions of diatomic molecules: Barklem & Collet 2016, A&A
     588, A96, which has D(TiO) = 6.87 eV and D(FeH) = 1.50 eV, with D(C2) = 6.24 eV (Visser et al.
-    2019). H2O, H2S and HCN from ExoMol's partition functions. In the atmospheres of the grid no
-    molecule that is left out binds more than 3% of an element that has lines, except that PO
-    does of phosphorus and AlF up to 12% of aluminium at 3000 K and [M/H] = 0.5. Positive molecular
-    ions are left out.
+    2019) and D(CaH) = 1.70 eV (Huber & Herzberg 1979). H2O, H2S and HCN from ExoMol's partition
+    functions. In the atmospheres of the grid no molecule that is left out binds more than 3% of an
+    element that has lines, except PO (phosphorus) and AlF (up to 12% of aluminium at 3000 K and
+    [M/H] = 0.5). Positive molecular ions are left out.
     """
     table = _table()
     listed = [str(e) for e in table["elements"]]
