@@ -117,8 +117,8 @@ def equation_of_state(source: Path) -> None:
             "levels; ionisation energies, diatomic molecules' partition functions and equilibrium "
             "constants: Barklem & Collet 2016, A&A 588, A96, with D(C2) of Visser et al. 2019, "
             "Mol. Phys. 117, 1645, and D(CaH) of Huber & Herzberg 1979; H2O, H2S, "
-            "HCN: partition functions of ExoMol, atomisation energies of NIST CCCBDB and the Active "
-            "Thermochemical Tables, mostly as collected by Korg.jl"
+            "HCN: partition functions of ExoMol, atomisation energies of NIST CCCBDB and the "
+            "Active Thermochemical Tables, mostly as collected by Korg.jl"
         ),
     )
 
