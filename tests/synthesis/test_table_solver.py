@@ -74,4 +74,4 @@ def test_all_spectra_of_a_whole_range_share_their_tables(few_lines) -> None:
 
 def test_tables_needed() -> None:
     assert tables_needed([0.0]) == [0.0]
-    assert tables_needed([0.05, 0.3, -1.5]) == [-1.5, -1.25, -1.0, -0.25, 0.0, 0.25, 0.5]
+    assert tables_needed([0.05, 0.3, -1.5]) == [-1.5, -0.25, 0.0, 0.25, 0.5]

@@ -37,7 +37,7 @@ from maury.wavelength import SPEED_OF_LIGHT
 
 __all__ = ["cached_low_rank", "fit_low_rank"]
 
-RANK = 160
+RANK = 320
 CONTINUUM_RANK = 16
 TRAINING = 3000  # states of the gas that the components are fitted to
 SAMPLE = 40000  # pixels that amplitudes are fitted at
@@ -161,6 +161,8 @@ def _training_states(rng: np.random.Generator) -> np.ndarray:
     states: list[tuple[int, int, int]] = []
     while len(states) < TRAINING:
         teff, logg, mh, vmic = rng.uniform(LOWER, UPPER)
+        # Even in 1 / Teff: the molecules of cool stars take most components.
+        teff = 1 / rng.uniform(1 / UPPER[0], 1 / LOWER[0])
         star = model_atmosphere(teff, logg, mh)
         rows, weights = node_stencil(star)
         layer = int(rng.integers(*LAYERS))

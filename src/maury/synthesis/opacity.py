@@ -170,7 +170,7 @@ class OpacityTable:
             If the atmosphere is unlike those that tables are made for.
         """
         turbulence = self.vmic if vmic is None else check_vmic(vmic, self.vmic)
-        return emergent_spectrum([self], atmosphere, None, turbulence, workers)
+        return emergent_spectrum([self], [1.0], atmosphere, turbulence, workers)
 
 
 def check_vmic(vmic: float, lowest: float) -> float:

@@ -91,8 +91,6 @@ class OpacityGrid:
         """
         turbulence = check_vmic(vmic, LOWEST_VMIC)
         atmosphere = model_atmosphere(teff, logg, mh)
-        nodes, place = metallicities(mh)
-        tables = [self.table(node) for node in (nodes if place else nodes[:1])]
-        return emergent_spectrum(
-            tables, atmosphere, mh if place else None, turbulence, self.workers
-        )
+        nodes, shares = metallicities(mh)
+        tables = [self.table(node) for node in nodes]
+        return emergent_spectrum(tables, shares, atmosphere, turbulence, self.workers)

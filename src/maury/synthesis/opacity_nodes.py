@@ -65,25 +65,21 @@ def node_states() -> tuple[np.ndarray, np.ndarray]:
     return TEMPERATURE[i], LOG_PRESSURE[j]
 
 
-def node_stencil(atmosphere: Atmosphere, mh: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+def node_stencil(atmosphere: Atmosphere) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights that interpolate to the layers of an atmosphere.
 
     Cubic in ln T, since the gas ionises within two steps of it; quadratic in log P, linear in ln T
-    between the two nearest temperatures. With ``mh``, quadratic in [M/H] as well, with the products
-    of first order.
+    between the two nearest temperatures.
 
     Parameters
     ----------
     atmosphere
         The model.
-    mh
-        Metallicity to interpolate to, dex; None for the table's own.
 
     Returns
     -------
     rows, weights
-        Shape (layer, 8), or (layer, 12) with ``mh``: eight nodes of the nearest metallicity, three
-        of the next nearest and one of the third, see `metallicities`.
+        Shape (layer, 8).
 
     Raises
     ------
@@ -121,34 +117,12 @@ def node_stencil(atmosphere: Atmosphere, mh: float | None = None) -> tuple[np.nd
         f * down,
         f * up,
     ]
-    steps = [(np.full_like(i, a), np.full_like(j, b)) for a, b in STENCIL]
-    if mh is not None:
-        _, z = metallicities(mh)
-        u, bend, product = abs(z), (z * z - abs(z)) / 2, abs(z) * np.abs(y)
-        nearest, side = (f > 0.5).astype(int), np.where(y < 0, -1, 1)
-        weights[1] -= u * (1 - f)
-        weights[2] -= u * f
-        for k in (0, 1):
-            here = nearest == k
-            weights[1 + k] += here * (product - 2 * bend)
-            weights[4 + 2 * k] -= here * product * (side < 0)
-            weights[5 + 2 * k] -= here * product * (side > 0)
-        weights += [
-            u * (1 - f) + (nearest == 0) * (bend - product),
-            u * f + (nearest == 1) * (bend - product),
-            product,
-            np.full_like(f, bend),
-        ]
-        none = np.zeros_like(i)
-        steps += [(none, none), (none + 1, none), (nearest, side), (nearest, none)]
-    rows = np.stack([node_table()[i + a, j + b] for a, b in steps], axis=1)
-    return rows, np.stack(weights, axis=1).astype(np.float32)
+    rows = np.stack([node_table()[i + a, j + b] for a, b in STENCIL], axis=1)
+    return rows, np.stack(weights, axis=1)
 
 
-def metallicities(mh: float) -> tuple[list[float], float]:
-    """The nearest [M/H] of the tables, the next nearest and the third, and the place in between.
-
-    The place is in steps from the nearest, positive towards higher metallicity.
+def metallicities(mh: float) -> tuple[list[float], list[float]]:
+    """The [M/H] of the tables that a star takes, and their weights: one or three, quadratic.
 
     Raises
     ------
@@ -157,8 +131,10 @@ def metallicities(mh: float) -> tuple[list[float], float]:
 
     Examples
     --------
-    >>> metallicities(0.05)
-    ([0.0, 0.25, -0.25], 0.2...)
+    >>> metallicities(0.125)
+    ([0.0, 0.25, -0.25], [0.75, 0.375, -0.125])
+    >>> metallicities(-1.5)
+    ([-1.5], [1.0])
     """
     if not METALLICITY[0] <= mh <= METALLICITY[-1]:
         raise SynthesisError(
@@ -166,10 +142,12 @@ def metallicities(mh: float) -> tuple[list[float], float]:
             f"{METALLICITY[0]:g} to {METALLICITY[-1]:g} dex"
         )
     place = (mh - METALLICITY[0]) / (METALLICITY[1] - METALLICITY[0])
+    if place == np.rint(place):
+        return [float(METALLICITY[int(place)])], [1.0]
     k = int(np.clip(np.rint(place), 1, METALLICITY.size - 2))
-    z = place - k
-    step = -1 if z < 0 else 1
-    return [float(METALLICITY[k + n]) for n in (0, step, -step)], float(z)
+    z = float(place - k)
+    nodes = [float(METALLICITY[k + n]) for n in (0, 1, -1)]
+    return nodes, [1 - z * z, z * (z + 1) / 2, z * (z - 1) / 2]
 
 
 def _row(temperature: np.ndarray) -> np.ndarray:

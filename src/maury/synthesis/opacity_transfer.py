@@ -74,31 +74,22 @@ def _exp2(x):
 
 
 @njit(fastmath=FAST, error_model="numpy", inline="always")
-def _eight(table, rows, weights, first, last, log):
+def _add_eight(table, rows, weights, share, first, last, log):
     # Slices that begin at 0 and scalars, so that the loop becomes vector code.
     a, b = table[rows[0], first:last], table[rows[1], first:last]
     c, d = table[rows[2], first:last], table[rows[3], first:last]
     e, f = table[rows[4], first:last], table[rows[5], first:last]
     g, h = table[rows[6], first:last], table[rows[7], first:last]
-    s, t, u, v = weights[0], weights[1], weights[2], weights[3]
-    w, x, y, z = weights[4], weights[5], weights[6], weights[7]
+    s, t, u, v = share * weights[0], share * weights[1], share * weights[2], share * weights[3]
+    w, x, y, z = share * weights[4], share * weights[5], share * weights[6], share * weights[7]
     for k in range(last - first):
         one = s * F(a[k]) + t * F(b[k]) + u * F(c[k]) + v * F(d[k])
         two = w * F(e[k]) + x * F(f[k]) + y * F(g[k]) + z * F(h[k])
-        log[k] = one + two
-
-
-@njit(fastmath=FAST, error_model="numpy", inline="always")
-def _four(near, far, rows, weights, first, last, log):
-    a, b = near[rows[8], first:last], near[rows[9], first:last]
-    c, d = near[rows[10], first:last], far[rows[11], first:last]
-    u, v, w, x = weights[8], weights[9], weights[10], weights[11]
-    for k in range(last - first):
-        log[k] += u * F(a[k]) + v * F(b[k]) + w * F(c[k]) + x * F(d[k])
+        log[k] += one + two
 
 
 @njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)
-def _emerge(table, near, far, rows, weights, margin, taps, columns, source, first, last, flux):
+def _emerge(tables, shares, rows, weights, margin, taps, columns, source, first, last, flux):
     """Emergent flux over pi of the pixels from ``first`` to ``last``.
 
     F / pi = S_0 + 2 sum over layers of dS/dtau (E4(tau above) - E4(tau below)): the source is
@@ -106,11 +97,11 @@ def _emerge(table, near, far, rows, weights, margin, taps, columns, source, firs
 
     Parameters
     ----------
-    table, near, far
-        16-bit logarithms of the opacity at the nearest [M/H], the next and the third, shape
-        (node, pixel); the last two are not read where ``rows`` has eight columns.
+    tables, shares
+        16-bit logarithms of the opacity, shape (node, pixel), and their weights in the units of
+        log2; three of each, the last two of which do not matter where their weight is 0.
     rows, weights
-        Of each layer, see `node_stencil`; the weights in units of log2.
+        Of each layer, see `node_stencil`.
     margin
         Pixels of the table before the first one of ``flux``.
     taps
@@ -147,15 +138,20 @@ def _emerge(table, near, far, rows, weights, margin, taps, columns, source, firs
         for next_ in range(layers + 1):
             if next_ < layers:
                 now = opacity[next_ % 4]
-                _eight(table, rows[next_], weights[next_], begin, begin + wide, log)
-                if rows.shape[1] > 8:
-                    _four(near, far, rows[next_], weights[next_], begin, begin + wide, log)
+                for k in range(wide):
+                    log[k] = level
+                for n in range(3):
+                    if shares[n] != 0:
+                        _add_eight(
+                            tables[n], rows[next_], weights[next_], shares[n], begin, begin + wide,
+                            log,
+                        )  # fmt: skip
                 if far_away == 0:
                     for k in range(count):
-                        now[k] = _exp2(level + log[k])
+                        now[k] = _exp2(log[k])
                 else:
                     for k in range(wide):
-                        raw[k] = _exp2(level + log[k])
+                        raw[k] = _exp2(log[k])
                     tap = taps[block, 0]
                     middle = raw[far_away:]
                     for k in range(count):
@@ -242,8 +238,8 @@ def turbulence_kernels(variance: np.ndarray) -> np.ndarray:
 
 def emergent_spectrum(
     tables: Sequence[OpacityTable],
+    shares: Sequence[float],
     atmosphere: Atmosphere,
-    mh: float | None,
     vmic: float,
     workers: int,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -251,12 +247,10 @@ def emergent_spectrum(
 
     Parameters
     ----------
-    tables
-        That of the star's abundances, or those of `metallicities`.
+    tables, shares
+        That of the star's abundances, or those of `metallicities`, and their weights.
     atmosphere
         The model.
-    mh
-        [M/H] to interpolate to between three tables; None with one.
     vmic
         Microturbulence, km/s, the tables' or more.
     workers
@@ -269,7 +263,7 @@ def emergent_spectrum(
     """
     table = tables[0]
     atmosphere = _thinned(atmosphere)
-    rows, weights = node_stencil(atmosphere, mh)
+    rows, weights = node_stencil(atmosphere)
     top = [[0.0, atmosphere.rhox[0], 0.0, 0.0]]
     columns = np.concatenate([top, column_weights(atmosphere.rhox)])
     wavelength = table.wavelength
@@ -280,16 +274,17 @@ def emergent_spectrum(
     widening = (vmic**2 - table.vmic**2) / 2 / SPEED_OF_LIGHT**2
     taps = turbulence_kernels(widening * (centres / STEP) ** 2).astype(np.float32)
     relative = np.empty(size, np.float32)
-    share = -(-size // (BLOCK * workers)) * BLOCK
-    scaled = weights * np.float32(LOG_STEP / np.log(2))
+    part = -(-size // (BLOCK * workers)) * BLOCK
+    three = tuple(tables[min(n, len(tables) - 1)].lines for n in range(3))
+    units = np.zeros(3, np.float32)
+    units[: len(shares)] = np.array(shares) * (LOG_STEP / np.log(2))
     with ThreadPoolExecutor(workers) as pool:
         jobs = [
             pool.submit(
-                _emerge, table.lines, tables[-2 if mh is not None else 0].lines, tables[-1].lines,
-                rows, scaled, MARGIN, taps, columns.astype(np.float32), source,
-                first, min(first + share, size), relative,
+                _emerge, three, units, rows, weights.astype(np.float32), MARGIN, taps,
+                columns.astype(np.float32), source, first, min(first + part, size), relative,
             )
-            for first in range(0, size, share)
+            for first in range(0, size, part)
         ]  # fmt: skip
         for job in jobs:
             job.result()
@@ -297,10 +292,10 @@ def emergent_spectrum(
     level = planck(wavelength, np.array([atmosphere.teff]))[:, 0]
     level /= np.repeat(planck(centres, np.array([atmosphere.teff]))[:, 0], BLOCK)[:size]
     flux = np.pi * relative * level.astype(np.float32)
-    logs = np.einsum("dn,dnp->dp", weights[:, :8], table.continuum[rows[:, :8]])
-    if mh is not None:
-        logs += np.einsum("dn,dnp->dp", weights[:, 8:11], tables[1].continuum[rows[:, 8:11]])
-        logs += weights[:, 11:] * tables[2].continuum[rows[:, 11]]
+    logs = sum(
+        share * np.einsum("dn,dnp->dp", weights, other.continuum[rows])
+        for share, other in zip(shares, tables, strict=True)
+    )
     coarse = continuum_wavelength(table.start, size)
     return flux, _continuum_flux(wavelength, coarse, np.exp(logs), columns, atmosphere)
 

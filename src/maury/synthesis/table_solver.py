@@ -59,8 +59,7 @@ def tables_needed(metallicity: Iterable[float]) -> list[float]:
     """
     needed: set[float] = set()
     for mh in metallicity:
-        nodes, place = metallicities(mh)
-        needed.update(nodes if place else nodes[:1])
+        needed.update(metallicities(mh)[0])
     return sorted(needed)
 
 
