@@ -57,17 +57,21 @@ def appendix_a(
     """
     wavelength = GRID.wavelength
     sed = np.interp(wavelength, wavelength * (1 + rv / SPEED_OF_LIGHT), stored["sed"])
-    h_a, h_b = stored["h_a"], stored["h_b"]
-    signal_a, signal_b = stored["throughput_a"] * sed, stored["throughput_b"] * sed
-    variance_a = (signal_a + stored["sky_a"] + stored["n_a"]) / h_a**2
-    variance_b = (signal_b + stored["sky_b"] + stored["n_b"]) / h_b**2
-    both = ~np.isnan(h_a) & ~np.isnan(h_b)
-    only_b = np.isnan(h_a) & ~np.isnan(h_b)
-    mean, variance = signal_a / h_a, variance_a.copy()
-    mean[only_b] = (signal_b / h_b)[only_b]
-    variance[only_b] = variance_b[only_b]
-    mean[both] = ((signal_a / h_a + signal_b / h_b) / 2)[both]
-    variance[both] = ((variance_a + variance_b) / 4)[both]
+    signal = {half: stored[f"throughput_{half}"] * sed for half in "ab"}
+    there = {half: ~np.isnan(stored[f"h_{half}"]) for half in "ab"}
+    mean, variance = np.full(GRID.size, np.nan), np.full(GRID.size, np.nan)
+    for half, other in ("ab", "ba"):
+        alone = there[half] & ~there[other]
+        h, n = stored[f"h_{half}"][alone], stored[f"n_{half}"][alone]
+        mean[alone] = signal[half][alone] / h
+        variance[alone] = (signal[half][alone] + stored[f"sky_{half}"][alone] + n) / h**2
+    both = there["a"] & there["b"]
+    h_a, h_b = stored["h_a"][both], stored["h_b"][both]
+    mean[both] = (signal["a"][both] / h_a + signal["b"][both] / h_b) / 2
+    variance[both] = (
+        (signal["a"][both] + stored["sky_a"][both] + stored["n_a"][both]) / h_a**2
+        + (signal["b"][both] + stored["sky_b"][both] + stored["n_b"][both]) / h_b**2
+    ) / 2**2
     return generator.normal(mean, np.sqrt(variance)), mean
 
 
