@@ -30,7 +30,7 @@ TARGET = ROOT / "docs/figures/sun_exposure.png"
 
 # The exposure: 300 s at airmass 1.043, 0.58" (header). Ganymede's disk is wider than the fibre, so
 # its magnitude is taken such that the order at 5515 A has the header's signal-to-noise ratio.
-AIRMASS, SECONDS, SEEING, MAGNITUDE, PWV = 1.043, 300.0, 0.58, 5.78, 3.0
+AIRMASS, SECONDS, SEEING, MAGNITUDE, PWV = 1.043, 300.0, 0.58, 6.08, 3.0
 SHIFT = 0.52  # km/s: gravity less granulation, by which the real Sun is redshifted
 # How much redder Ganymede is than the Sun: U-B, B-V (Morrison & Morrison 1977), as magnitudes.
 GANYMEDE = ((3600.0, 4400.0, 5500.0), (0.511, 0.177, 0.0))

@@ -13,6 +13,7 @@ from maury.grid import WavelengthGrid
 from maury.instrument.echelle import HARPS, Echelle
 from maury.instrument.effective_depth import effective_depths
 from maury.instrument.exposure_kernels import Depths, expose, observe
+from maury.instrument.normals import NormalSource
 from maury.instrument.photoelectrons import Photoelectrons, draw, mean_flux, variance
 from maury.instrument.resampling import shifted
 from maury.instrument.settings import Settings
@@ -236,7 +237,7 @@ class ExposureCalculator(torch.nn.Module):
             + settings.ndit * self.readout_noise**2
         )
         stars = np.ascontiguousarray(sed.numpy(), dtype=np.float32)
-        normal = torch.zeros(self.grid.size)
+        normal, source = np.zeros(self.grid.size, dtype=np.float32), NormalSource(generator)
         flux, sigma = out or (torch.empty(sed.shape), torch.empty(sed.shape))
         curve, floor, air = np.empty((3, self.grid.size), dtype=np.float32)
         light_weight, detector_weight = self.light_weight.numpy(), self.detector_weight.numpy()
@@ -250,12 +251,12 @@ class ExposureCalculator(torch.nn.Module):
             )  # fmt: skip
             curve *= np.exp(air, out=air)
             if noise:
-                normal.normal_(generator=generator)
+                source.draw(normal)
             expose(
                 star, curve, floor, light_weight, self.grid.start / self.grid.step,
                 float(1 / doppler_factor(columns["rv"][i]) - 1),
                 float(1 / (1 + columns["berv"][i] / SPEED_OF_LIGHT) - 1),
-                normal.numpy(), flux[i].numpy(), sigma[i].numpy(),
+                normal, flux[i].numpy(), sigma[i].numpy(),
             )  # fmt: skip
         return flux, sigma
 
