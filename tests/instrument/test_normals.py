@@ -4,12 +4,20 @@ import numpy as np
 import torch
 from scipy import stats
 
-from maury.instrument.normals import NormalSource
+from maury.instrument.normals import NormalSource, random_bits
 
 
 def draw(size: int, seed: int = 3) -> np.ndarray:
     source = NormalSource(torch.Generator().manual_seed(seed))
     return source.draw(np.empty(size, dtype=np.float32)).astype(np.float64)
+
+
+def test_bits_are_those_of_the_published_generator() -> None:
+    """The first numbers from the state 1, 2, 3, 4 (test vector of the rand_xoshiro crate)."""
+    state = np.repeat(np.array([[1], [2], [3], [4]], dtype=np.uint32), 8, axis=1)
+    bits = np.empty(24, dtype=np.uint32)
+    random_bits(state, bits)
+    assert bits[::8].tolist() == bits[7::8].tolist() == [641, 1573767, 3222811527]
 
 
 def test_distribution() -> None:

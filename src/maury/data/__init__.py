@@ -2,7 +2,8 @@
 
 ``make_synthesis.py`` writes the tables of the synthesis, ``make_photoionization.py`` the continua
 of metals, ``make_calibration.py`` what the Sun says of the lines, ``make_telluric.py`` the tables
-of the Earth's atmosphere. A table is a compressed NumPy archive without Python objects.
+of the Earth's atmosphere, ``make_spectrographs.py`` those of instruments and of the night sky. A
+table is a compressed NumPy archive without Python objects.
 """
 
 from importlib.resources import files

@@ -119,7 +119,9 @@ def expose(
     half, zero = np.float32(0.5), np.float32(0.0)
     # Pixels all of whose neighbours exist: shifts grow along the grid, so its end decides.
     margin = int(np.ceil((origin + size) * max(abs(star_slope), abs(earth_slope)))) + 3
-    flux[:], sigma[:] = 0.0, 0.0
+    margin = min(margin, size)
+    for end in (slice(0, margin), slice(size - margin, size)):
+        flux[end], sigma[end] = 0.0, 0.0
     i = margin
     while i < size - margin:
         s, run_s = _run(i, origin, star_slope, 0.0)
