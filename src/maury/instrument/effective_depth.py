@@ -12,8 +12,7 @@ from maury.instrument.telluric import Telluric
 __all__ = ["EffectiveDepth", "effective_depths"]
 
 # Amounts for which depths are tabulated: airmass, and airmass times mm of water. Between them the
-# depth a unit amount is linear in the logarithm of the amount, which costs less than 0.003 of
-# transmission; below the first it is constant.
+# depth a unit amount is linear in the logarithm of the amount; below the first it is constant.
 NODES = {
     "oxygen": np.geomspace(1.0, 3.0, 4),
     "water": np.geomspace(0.5, 100.0, 13),
@@ -27,7 +26,9 @@ class EffectiveDepth:
 
     Lines of oxygen are narrower than a spectrograph's profile and saturate before it smooths them,
     so the smoothed transmission is no exponential of the airmass, and a table over the amount is
-    needed. Two molecules multiply: that their unresolved lines overlap is neglected.
+    needed. Two molecules multiply: that their unresolved lines overlap is neglected. Against the
+    smoothed product of both, over HARPS's grid, that is wrong by an rms of 6e-5 and 0.013 at most
+    at airmass 1.9 and 4 mm, and by 2.5e-4 and 0.044 at 2.5 and 20 mm.
 
     Parameters
     ----------
