@@ -142,7 +142,8 @@ def test_another_line_list_is_taken() -> None:
         normalized=True,
         lines=replace(lines, log_gf=np.full(len(lines), -30.0)),
     )
-    np.testing.assert_allclose(none.flux, 1, atol=1e-6)
+    # What is left are the far wings of the Balmer lines, which no list takes away.
+    np.testing.assert_allclose(none.flux, 1, atol=1e-4)
 
 
 @pytest.mark.parametrize("teff", [3000.0, 11500.0])

@@ -17,6 +17,7 @@ from maury.errors import MauryError
 __all__ = ["BENCHMARKS", "bench"]
 
 BENCHMARKS = {
+    "simulator": "exposures a second and core from a spectrum at the star",
     "predict": "spectra a second and core from file to table",
     "synthesis": "spectra from physics a second and core, from opacity tables (1.6 GB, kept)",
 }
@@ -39,8 +40,21 @@ def bench(
     """Measure speed; both sides run in one process, turn about."""
     if name not in BENCHMARKS:
         raise MauryError(f"No benchmark is called {name!r}; there is {', '.join(BENCHMARKS)}.")
-    measure = _synthesis if name == "synthesis" else _predict
-    record = measure(files, repeats, low_rank).to_dict()
+    if files and name != "predict":
+        raise MauryError(f"The benchmark {name!r} takes no files, but {files[0]} was given.")
+    if low_rank and name != "synthesis":
+        raise MauryError("--low-rank belongs to the benchmark of the synthesis.")
+    if name == "simulator":
+        from maury.instrument.benchmark import bench_simulator
+
+        result = bench_simulator(repeats=repeats)
+    elif name == "synthesis":
+        from maury.synthesis.benchmark import bench_synthesis
+
+        result = bench_synthesis(low_rank=low_rank, repeats=repeats)
+    else:
+        result = _predict(files, repeats)
+    record = result.to_dict()
     if json or format is Format.JSON:
         typer.echo(dumps(record, indent=2, ensure_ascii=False, allow_nan=False))
         return
@@ -53,24 +67,12 @@ def bench(
         print_facts(record, columns)
 
 
-def _predict(files: list[str] | None, repeats: int, low_rank: bool) -> Benchmark:
+def _predict(files: list[str] | None, repeats: int) -> Benchmark:
     from maury.inference.benchmark import bench_predict
     from maury.inference.example import write_example
     from maury.inference.predictor import load
 
-    if low_rank:
-        raise MauryError("--low-rank belongs to the benchmark of the synthesis.")
     predictor = load()
     with tempfile.TemporaryDirectory() as folder:
         paths = files or [str(write_example(Path(folder)))]
         return bench_predict(predictor, paths, repeats=repeats)
-
-
-def _synthesis(files: list[str] | None, repeats: int, low_rank: bool) -> Benchmark:
-    from maury.synthesis.benchmark import bench_synthesis
-
-    if files:
-        raise MauryError(
-            f"The benchmark of the synthesis takes no files, but {files[0]} was given."
-        )
-    return bench_synthesis(low_rank=low_rank, repeats=repeats)
