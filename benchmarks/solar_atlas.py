@@ -22,8 +22,8 @@ ATLAS = (
     Path(__file__).resolve().parents[2]
     / "shared/data/solar_atlas/kurucz1984_flux_3770_6930.npz"
 )  # fmt: skip
-RANGES = ((4200, 4800), (4800, 5300), (5300, 5800), (5800, 6900))
-SHIFT = 0.52  # km/s of the atlas: gravitational redshift less granulation
+RANGES = ((3785, 4200), (4200, 4800), (4800, 5300), (5300, 5800), (5800, 6900))
+SHIFT = 0.35  # km/s of the atlas, as the calibration finds it: gravitational redshift less granulation
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     atlas = Path(sys.argv[1]) if len(sys.argv) > 1 else ATLAS
     if not atlas.is_file():
         sys.exit(f"{atlas} is not there; name the solar atlas on the command line.")
-    wavelength = np.arange(4190.0, 6910.0, 0.01)
+    wavelength = np.arange(3780.0, 6910.0, 0.01)
     with np.load(atlas) as file:
         shifted = wavelength * (1 + SHIFT / SPEED_OF_LIGHT)
         observed = np.interp(shifted, file["wave_air"], file["residual_flux"].astype(float))

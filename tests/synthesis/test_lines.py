@@ -5,8 +5,12 @@ import pytest
 from astropy import constants
 from scipy.special import wofz
 
-from maury.synthesis.equation_of_state import Gas
-from maury.synthesis.linelist import LineList
+from maury.synthesis import lines as lines_module
+from maury.synthesis.atmosphere import model_atmosphere
+from maury.synthesis.continuum import continuum_opacity
+from maury.synthesis.elements import abundances
+from maury.synthesis.equation_of_state import Gas, solve
+from maury.synthesis.linelist import LineList, standard_lines
 from maury.synthesis.lines import line_opacity, vdw_perturbers, voigt
 
 TEMPERATURE = np.array([4500.0, 5500.0, 7000.0])
@@ -143,3 +147,26 @@ def test_blocks_of_pixels_join_without_a_seam() -> None:
     whole = opacity_of(wavelength, line, gas_of())
     parts = [opacity_of(part, line, gas_of()) for part in np.split(wavelength, [1111, 5000])]
     np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-12)
+
+
+def test_lines_that_are_passed_over_show_nowhere(monkeypatch) -> None:
+    """With TiO in the list, most lines of a Sun are left out before anything is summed."""
+    wavelength = np.arange(6150.0, 6160.0, 0.02)
+    sun = model_atmosphere(5777, 4.44, 0.0)
+    gas = solve(sun.temperature, sun.pressure, abundances())
+    coarse = np.arange(6080.0, 6231.0, 5.0)
+    continuum = continuum_opacity(coarse, gas)
+    arguments = (wavelength, standard_lines(), gas, 1.0, continuum, coarse[0], 5.0)
+    kept = []
+
+    def watched(near: LineList, *rest) -> np.ndarray:
+        kept.append(visible(near, *rest))
+        return kept[-1]
+
+    visible = lines_module._visible
+    monkeypatch.setattr(lines_module, "_visible", watched)
+    opacity = line_opacity(*arguments)
+    monkeypatch.setattr(lines_module, "_visible", lambda near, *_: np.ones(len(near), bool))
+    everything = line_opacity(*arguments)
+    assert kept[0].mean() < 0.2
+    assert np.abs((everything - opacity) / continuum[:, 15]).max() < 1e-3

@@ -129,6 +129,31 @@ def vdw_perturbers(gas: Gas) -> np.ndarray:
     return gas.number["H I"] + helium * gas.number["He I"] + molecular * gas.number["H2"]
 
 
+def _visible(
+    lines: LineList,
+    per_state: np.ndarray,
+    gas: Gas,
+    vmic: float,
+    continuum: np.ndarray,
+    cutoff: float,
+) -> np.ndarray:
+    """Which lines may reach ``cutoff`` of the continuum at their centres in any layer.
+
+    An upper bound from a table over species and excitation, so that a million lines of TiO cost a
+    look-up each where they show nowhere.
+    """
+    energy = np.linspace(0.0, lines.excitation.max(initial=0.0) + 1e-9, 64)
+    heaviest = lines.mass.max(initial=1.0) * ATOMIC_MASS
+    narrowest = np.sqrt(2.0 * BOLTZMANN / heaviest * gas.temperature + (vmic * KILOMETRE) ** 2)
+    weight = per_state / (continuum.min(axis=1) * narrowest)
+    boltzmann = np.exp(-energy[:, None] / (BOLTZMANN_EV * gas.temperature))
+    strongest = (weight[:, None, :] * boltzmann).max(axis=2)
+    # The node below a line's excitation, since the bound must not be too low.
+    node = np.clip(lines.excitation / energy[1], 0, energy.size - 1).astype(np.int64)
+    centre = 10.0**lines.log_gf * lines.wavelength * 1e-8 * strongest[lines.species_index, node]
+    return CLASSICAL * centre > cutoff * np.sqrt(np.pi)
+
+
 def line_opacity(
     wavelength: np.ndarray,
     lines: LineList,
@@ -167,6 +192,7 @@ def line_opacity(
     per_state = np.array(
         [gas.per_state(s) if s in gas.number else empty for s in near.species]
     )  # fmt: skip
+    near = near.select(_visible(near, per_state, gas, vmic, continuum, cutoff))
     columns = (
         near.wavelength,
         CLASSICAL * 10.0**near.log_gf,
