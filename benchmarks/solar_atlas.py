@@ -23,7 +23,7 @@ ATLAS = (
     / "shared/data/solar_atlas/kurucz1984_flux_3770_6930.npz"
 )  # fmt: skip
 RANGES = ((3785, 4200), (4200, 4800), (4800, 5300), (5300, 5800), (5800, 6900))
-SHIFT = 0.35  # km/s of the atlas, as the calibration finds it: gravitational redshift less granulation
+SHIFT = 0.35  # km/s of the atlas, as the calibration finds it
 
 
 def main() -> None:
