@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -149,8 +150,6 @@ def _write(
     out: Path, star: ReferenceStar, lines: LineList, result: Calibration, card: dict[str, Any]
 ) -> dict[str, Any]:
     """Write the folder's files; return the card."""
-    from dataclasses import replace
-
     from astropy.table import Table
 
     from maury.figures import save_figure

@@ -17,12 +17,18 @@ __all__ = [
     "FormatOption",
     "FrameChoice",
     "FrameOption",
+    "GridMediumOption",
     "LineStrengthsChoice",
     "LineStrengthsOption",
     "MediumChoice",
     "MediumOption",
+    "NormalizedOption",
+    "ResolvingPowerOption",
     "SolverChoice",
     "SolverOption",
+    "StartOption",
+    "StepOption",
+    "StopOption",
     "wavelength_grid",
 ]
 
@@ -68,6 +74,14 @@ FrameOption = Annotated[
     FrameChoice | None,
     typer.Option(help="Frame of the wavelengths, where you know better than the file."),
 ]
+ResolvingPowerOption = Annotated[
+    float | None, typer.Option(help="Of the instrument; by default there is none.")
+]
+StartOption = Annotated[float, typer.Option(help="First wavelength, A.")]
+StopOption = Annotated[float, typer.Option(help="Last wavelength, A.")]
+StepOption = Annotated[float, typer.Option(help="Step of the wavelengths, A.")]
+GridMediumOption = Annotated[MediumChoice, typer.Option(help="Medium of the wavelengths.")]
+NormalizedOption = Annotated[bool, typer.Option(help="Divide by the continuum.")]
 LineStrengthsOption = Annotated[
     LineStrengthsChoice,
     typer.Option(help="Of the embedded lines: calibrated on the Sun, or of the laboratory."),

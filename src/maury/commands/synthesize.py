@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maury.commands.options import (
+    GridMediumOption,
     LineStrengthsChoice,
     LineStrengthsOption,
     MediumChoice,
+    NormalizedOption,
+    ResolvingPowerOption,
     SolverChoice,
     SolverOption,
+    StartOption,
+    StepOption,
+    StopOption,
     wavelength_grid,
 )
 from maury.errors import SynthesisError
@@ -52,16 +58,12 @@ def synthesize(
     ] = None,
     vsini: Annotated[float, typer.Option(help="Projected rotation, km/s.")] = 0.0,
     vmac: Annotated[float, typer.Option(help="Radial-tangential macroturbulence, km/s.")] = 0.0,
-    resolving_power: Annotated[
-        float | None, typer.Option(help="Of the instrument; by default there is none.")
-    ] = None,
-    start: Annotated[float, typer.Option(help="First wavelength, A.")] = 3785.0,
-    stop: Annotated[float, typer.Option(help="Last wavelength, A.")] = 6910.0,
-    step: Annotated[float, typer.Option(help="Step of the wavelengths, A.")] = 0.01,
-    medium: Annotated[
-        MediumChoice, typer.Option(help="Medium of the wavelengths.")
-    ] = MediumChoice.air,
-    normalized: Annotated[bool, typer.Option(help="Divide by the continuum.")] = False,
+    resolving_power: ResolvingPowerOption = None,
+    start: StartOption = 3785.0,
+    stop: StopOption = 6910.0,
+    step: StepOption = 0.01,
+    medium: GridMediumOption = MediumChoice.air,
+    normalized: NormalizedOption = False,
     atmosphere: Annotated[
         Path | None,
         typer.Option(help="Model atmosphere to use, an ATLAS or MARCS file; gives --teff, --logg."),

@@ -1,8 +1,8 @@
 """Embedded tables: every file here is written by a script of this folder and carries its citation.
 
-``make_synthesis.py`` writes the tables of the synthesis, ``make_photoionization.py`` the continua
-of metals, ``make_calibration.py`` what the Sun says of the lines, ``make_telluric.py`` the tables
-of the Earth's atmosphere, ``make_spectrographs.py`` those of instruments and of the night sky. A
+``make_synthesis.py`` writes the tables of the synthesis, ``make_titanium_oxide.py`` the lines of
+TiO, ``make_photoionization.py`` the continua of metals, ``make_calibration.py`` what the Sun says
+of the lines, ``make_telluric.py`` and ``make_spectrographs.py`` those of air and instrument. A
 table is a compressed NumPy archive without Python objects.
 """
 

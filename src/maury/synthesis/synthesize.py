@@ -281,13 +281,13 @@ def synthesize(
         those of the laboratory and theory.
     atmosphere
         A model atmosphere, see `maury.synthesis.atmosphere_files.read_atmosphere`; interpolated
-        in the ATLAS9 grid where it is left out. Its structure is taken as it is: ``teff`` and
+        in the embedded grid where it is left out. Its structure is taken as it is: ``teff`` and
         ``logg`` cannot contradict it, ``mh`` and ``alpha`` change the abundances alone.
     solver
         ``"direct"`` sums the lines in every layer. ``"table"`` interpolates opacity tables: much
-        faster once they are there, but each takes about a minute and 400 MB of disk for the whole
-        range, and a star takes three; they are kept. For vmic of 0.5 to 5 km/s and the grid's own
-        atmospheres.
+        faster once they are there, but each takes two minutes of two cores and 400 MB of disk for
+        the whole range, and a star takes three; they are kept. For vmic of 0.5 to 5 km/s and the
+        grid's own atmospheres.
 
     Returns
     -------
