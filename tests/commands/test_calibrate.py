@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from maury.cli import app
 from maury.errors import SynthesisError
+from maury.instrument.reference_star import reference_star
 from maury.synthesis.linelist import standard_lines
 from maury.synthesis.linelist_archive import save_lines
 from maury.synthesis.linelist_files import read_lines
@@ -67,6 +68,23 @@ def test_the_lines_are_put_right_and_said_to_be(tmp_path: Path) -> None:
     with (out / "flagged.csv").open() as file:
         flagged = list(csv.DictReader(file))
     assert [(row["species"], row["flag"]) for row in flagged] == [("Fe I", "absent")]
+
+
+def test_missing_pixels_spoil_neither_velocity_nor_lines(tmp_path: Path) -> None:
+    path = tmp_path / "sun.npz"
+    atlas(path)
+    with np.load(path) as columns:
+        wavelength, flux = columns["wave_air"], columns["residual_flux"].copy()
+    flux[(wavelength > 6253) & (wavelength < 6253.5)] = np.nan
+    lines = standard_lines(calibrated=False).between(6200.0, 6300.0)
+    star, velocity = reference_star(
+        wavelength, flux, lines, teff=5772, logg=4.438, mh=0.0, vmic=1.0, vmac=3.6, vsini=1.9,
+        telluric=False,
+    )  # fmt: skip
+    assert velocity == pytest.approx(0.3, abs=0.03)
+    missing = (star.wavelength > 6253.05) & (star.wavelength < 6253.4)
+    assert not star.weight[missing].any()
+    assert star.weight[~missing].mean() > 0.97
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,9 @@ def reference_star(
     blank = ReferenceStar(
         window, window, window, atmosphere, abundance, vmic, vmac, vsini
     )  # fmt: skip
-    velocity = _velocity(window, wavelength, flux, blank.observed(computed / continuum))
+    # A pixel that is missing is no line, and must not spoil the velocity of all the others.
+    filled = np.where(np.isfinite(flux), flux, 1.0)
+    velocity = _velocity(window, wavelength, filled, blank.observed(computed / continuum))
     observed = np.interp(grid * (1 + velocity / SPEED_OF_LIGHT), wavelength, flux)
     weight = np.ones(grid.size)
     if telluric:

@@ -78,13 +78,12 @@ def titanium_oxide_lines() -> LineList:
     Plez 1998, A&A 337, 495, for 46, 47, 49 and 50TiO, as collected by linemake (Placco et al.
     2021). 48TiO, three quarters of all, is not in that collection: its lines were interpolated
     between those of the others, which have the same transitions with the same gf. Predicted in the
-    same way from three lists, 49TiO comes out with 99.9% of its stronger lines within 0.008 A, the
-    median at 0.001 A. Statistical weights count both components of lambda doublets.
+    same way from three lists, 49TiO comes out with more than 98.5% of its stronger lines within
+    0.015 A. Statistical weights count both components of lambda doublets.
 
     The list's bands are up to 15 km/s off; they were moved to where the M dwarfs Gl 581 and GJ 163
-    have them (`maury.data.titanium_oxide_positions`). With the spectrum of GJ 3470 synthesis
-    correlates at 0.83 by that, 0.58 before and 0.25 without TiO (6640-6720 A), and at 0.79, 0.53
-    and 0.53 (5440-5490 A). Heads may be 0.3 A off, and faint bands stay where they were.
+    have them (`maury.data.titanium_oxide_positions`). Heads may be some tenths of an Angstrom off,
+    and faint bands stay where they were.
 
     Returns
     -------
