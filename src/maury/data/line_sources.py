@@ -17,7 +17,8 @@ from maury.synthesis.elements import MASSES, SYMBOLS, isotope_fraction
 __all__ = ["atoms_above_4200", "atoms_below_4200", "molecules"]
 
 STAGES = ("I", "II", "III")
-OVERLAP = (3980.0, 4020.0)  # Angstrom; there two of linemake's files have the same lines
+# linemake's files begin and end about these wavelengths, and share lines as far as 20 A from them.
+FILE_ENDS, OVERLAP = (4000.0, 5000.0, 6000.0), 20.0
 
 # MOOG's codes of the molecules: species, isotopes.
 MOLECULES = {
@@ -72,7 +73,8 @@ def _limits(source: Path, element: np.ndarray, stage: np.ndarray) -> np.ndarray:
 def atoms_above_4200(source: Path) -> dict[str, np.ndarray]:
     """Gaia-ESO list v6 (Heiter et al. 2021)."""
     with np.load(source / "linelists/compact_lines_3770_6925.npz") as archive:
-        table = archive["ges"]
+        # Four lines stand there twice.
+        table = np.unique(archive["ges"], axis=0)
     wavelength, low, log_gf, code = table[:, 0], table[:, 4], table[:, 5], table[:, 6]
     element = np.array([SYMBOLS[int(z) - 1] for z in table[:, 1]])
     stage = table[:, 3].astype(int)
@@ -107,7 +109,7 @@ def _barklem(source: Path) -> dict[tuple[str, int], tuple[float, float, float]]:
 
 def _once(wavelength: np.ndarray, *columns: np.ndarray) -> np.ndarray:
     """False for the second of two equal lines where linemake's files overlap."""
-    once = (wavelength < OVERLAP[0]) | (wavelength >= OVERLAP[1])
+    once = np.abs(np.subtract.outer(wavelength, FILE_ENDS)).min(axis=1) > OVERLAP
     _, first = np.unique(np.rec.fromarrays([wavelength, *columns]), return_index=True)
     once[first] = True
     return once
