@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from astropy.config import set_temp_cache
 
 from maury.errors import WeightsError
 from maury.synthesis import emulator_training
 from maury.synthesis.emulator import Emulator, log_wavelength, quadratic_terms
 from maury.synthesis.emulator_training import LOWER, UPPER, design, fit_emulator
+from maury.synthesis.opacity_grid import OpacityGrid
 from maury.synthesis.synthesize import synthesize
 
 SIZE = 1500
@@ -177,13 +177,11 @@ def test_the_sun_is_computed_once_and_kept(tmp_path: Path, monkeypatch) -> None:
     """A file that is there is not made again, so that a killed run goes on."""
     labels = np.array([[5777.0, 4.44, 0.0, 1.0]])
     monkeypatch.setattr(emulator_training, "SIZE", 50)
-    monkeypatch.setattr(emulator_training, "SPAN", (4789.0, 4792.0))
+    opacities = OpacityGrid(span=(4789.0, 4792.0), folder=tmp_path)
+    monkeypatch.setattr(emulator_training, "_opacities", lambda calibrated: opacities)
     folder = tmp_path / "spectra"
     folder.mkdir()
-    emulator_training._opacities.cache_clear()
-    with set_temp_cache(tmp_path / "cache"):
-        path = emulator_training._compute(labels[0], folder / "00000.npy", True)
-    emulator_training._opacities.cache_clear()
+    path = emulator_training._compute(labels[0], folder / "00000.npy", True)
     wavelength = log_wavelength(4790.0, 1.0, 50)
     direct = synthesize(teff=5777, logg=4.44, wavelength=wavelength, normalized=True)
     spectrum = np.load(path) / 65535

@@ -9,8 +9,7 @@ from astropy.config import set_temp_cache
 from maury.errors import SynthesisError
 from maury.synthesis.atmosphere import model_atmosphere
 from maury.synthesis.linelist import standard_lines
-from maury.synthesis.opacity import RANGE
-from maury.synthesis.synthesize import synthesize
+from maury.synthesis.synthesize import COVERAGE, synthesize
 from maury.synthesis.table_solver import tables_for, tables_needed
 
 WINDOW = np.arange(5182.0, 5186.0, 0.013)
@@ -64,8 +63,8 @@ def test_what_tables_cannot_do_is_refused(options: dict, message: str, few_lines
 
 
 def test_all_spectra_of_a_whole_range_share_their_tables(few_lines) -> None:
-    harps = np.linspace(*RANGE, 100)
-    assert tables_for(harps, few_lines).span == RANGE
+    harps = np.linspace(*COVERAGE, 100)
+    assert tables_for(harps, few_lines).span == COVERAGE
     assert tables_for(harps, few_lines) is tables_for(harps[20:80], few_lines)
     assert tables_for(WINDOW, few_lines).span == (5180.0, 5188.0)
     assert tables_for(np.array([3770.0, 3772.0]), few_lines).span == (3770.0, 3774.0)

@@ -21,9 +21,9 @@ from maury.synthesis.elements import abundances
 from maury.synthesis.linelist import standard_lines
 from maury.synthesis.low_rank import LowRankOpacity
 from maury.synthesis.low_rank_fit import cached_low_rank
-from maury.synthesis.opacity import RANGE, OpacityTable
+from maury.synthesis.opacity import OpacityTable
 from maury.synthesis.opacity_grid import OpacityGrid
-from maury.synthesis.synthesize import surface_flux
+from maury.synthesis.synthesize import COVERAGE, surface_flux
 
 __all__ = ["STARS", "bench_synthesis"]
 
@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 
 def bench_synthesis(
     *,
-    span: tuple[float, float] = RANGE,
+    span: tuple[float, float] = COVERAGE,
     low_rank: bool = False,
     folder: Path | None = None,
     repeats: int = 3,

@@ -28,7 +28,6 @@ NAMES = ("teff", "logg", "mh", "vmic")
 LOWER = np.array([4000.0, 3.5, -1.5, 0.5])
 UPPER = np.array([8000.0, 5.0, 0.5, 2.5])
 START, VELOCITY_STEP, SIZE = 4790.0, 1.0, 110_400  # 4790-6922.6 A
-SPAN = (4786.0, 6924.8)  # Angstrom, of the opacity tables
 NOISE = 1e-4  # of the process, in units of each amplitude's spread: keeps the matrix well behaved
 
 
@@ -52,7 +51,7 @@ def design(count: int, seed: int) -> np.ndarray:
 
 @cache
 def _opacities(calibrated: bool) -> OpacityGrid:
-    return OpacityGrid(lines=standard_lines(calibrated), span=SPAN)
+    return OpacityGrid(lines=standard_lines(calibrated))
 
 
 def _compute(labels: np.ndarray, path: Path, calibrated: bool) -> Path:

@@ -16,7 +16,7 @@ from scipy.linalg import eigh
 from maury.synthesis.atmosphere import model_atmosphere
 from maury.synthesis.linelist import LineList
 from maury.synthesis.low_rank import LOWER, TURBULENCE, UPPER, LowRankOpacity
-from maury.synthesis.opacity import RANGE, fingerprint
+from maury.synthesis.opacity import fingerprint
 from maury.synthesis.opacity_grid import LOWEST_VMIC, OpacityGrid
 from maury.synthesis.opacity_nodes import (
     LOG_PRESSURE,
@@ -33,6 +33,7 @@ from maury.synthesis.opacity_transfer import (
     continuum_wavelength,
     turbulence_kernels,
 )
+from maury.synthesis.synthesize import COVERAGE
 from maury.wavelength import SPEED_OF_LIGHT
 
 __all__ = ["cached_low_rank", "fit_low_rank"]
@@ -53,7 +54,7 @@ def cached_low_rank(
     alpha: float = 0.0,
     rank: int = RANK,
     lines: LineList | None = None,
-    span: tuple[float, float] = RANGE,
+    span: tuple[float, float] = COVERAGE,
     folder: Path | None = None,
     workers: int = 1,
 ) -> LowRankOpacity:

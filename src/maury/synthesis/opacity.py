@@ -33,9 +33,8 @@ from maury.synthesis.opacity_transfer import (
 from maury.synthesis.synthesize import COVERAGE
 from maury.wavelength import air_to_vacuum
 
-__all__ = ["RANGE", "OpacityTable", "check_vmic", "fingerprint"]
+__all__ = ["OpacityTable", "check_vmic", "fingerprint"]
 
-RANGE = (3785.0, 6910.0)  # Angstrom, air: HARPS's
 HIGHEST_VMIC = 5.0  # km/s
 CHUNK = 16  # nodes computed at a time
 # Lines are followed to this fraction of the continuum; in cool gas, where molecules are a thousand
@@ -95,7 +94,7 @@ class OpacityTable:
         alpha: float = 0.0,
         vmic: float = 1.0,
         lines: LineList | None = None,
-        span: tuple[float, float] = RANGE,
+        span: tuple[float, float] = COVERAGE,
         folder: Path | None = None,
     ) -> OpacityTable:
         """The table of these abundances, computed if it is not on disk yet.

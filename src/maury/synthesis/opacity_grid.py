@@ -8,9 +8,10 @@ import numpy as np
 
 from maury.synthesis.atmosphere import model_atmosphere
 from maury.synthesis.linelist import LineList, standard_lines
-from maury.synthesis.opacity import RANGE, OpacityTable, check_vmic
+from maury.synthesis.opacity import OpacityTable, check_vmic
 from maury.synthesis.opacity_nodes import metallicities
 from maury.synthesis.opacity_transfer import STEP, emergent_spectrum
+from maury.synthesis.synthesize import COVERAGE
 
 __all__ = ["LOWEST_VMIC", "OpacityGrid"]
 
@@ -40,7 +41,7 @@ class OpacityGrid:
         *,
         alpha: float = 0.0,
         lines: LineList | None = None,
-        span: tuple[float, float] = RANGE,
+        span: tuple[float, float] = COVERAGE,
         folder: Path | None = None,
         workers: int = 1,
     ) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maury.synthesis.linelist import LineList
-from maury.synthesis.opacity import RANGE
 from maury.synthesis.opacity_grid import OpacityGrid
 from maury.synthesis.opacity_nodes import metallicities
 from maury.synthesis.synthesize import COVERAGE
@@ -24,8 +23,8 @@ SPARE = 0.05  # Angstrom beyond the ends, for interpolation
 def tables_for(air: NDArray[np.float64], lines: LineList, alpha: float = 0.0) -> OpacityGrid:
     """The tables that cover some wavelengths.
 
-    Those of HARPS's whole range, which all its spectra share; or, since a table takes as long and
-    as much room as it is wide, those of a window of whole 50 A.
+    Those of all that the line list covers, which long spectra share; or, since a table takes as
+    long and as much room as it is wide, those of a window of whole 50 A.
 
     Parameters
     ----------
@@ -37,8 +36,8 @@ def tables_for(air: NDArray[np.float64], lines: LineList, alpha: float = 0.0) ->
         [alpha/M], dex.
     """
     first, last = float(air[0]), float(air[-1])
-    if last - first > SHORTEST_WHOLE and first >= RANGE[0] and last <= RANGE[1]:
-        return _tables(RANGE, lines, alpha)
+    if last - first > SHORTEST_WHOLE:
+        return _tables(COVERAGE, lines, alpha)
     lower = np.floor((first - SPARE) / ROUND) * ROUND
     upper = np.ceil((last + SPARE) / ROUND) * ROUND
     return _tables((max(lower, COVERAGE[0]), min(upper, COVERAGE[1])), lines, alpha)
