@@ -15,7 +15,7 @@ from maury.readers import read
 from maury.spectrum import Observation, Spectrum, doppler_shift, normalize, resample
 
 if TYPE_CHECKING:
-    from maury.datasets.store import SedStore
+    from maury.datasets.store import SpectrumStore
     from maury.inference.predictor import Predictor, load
     from maury.synthesis.synthesize import synthesize
 
@@ -31,8 +31,8 @@ __all__ = [
     "Normalizer",
     "Observation",
     "Predictor",
-    "SedStore",
     "Spectrum",
+    "SpectrumStore",
     "WavelengthGrid",
     "doppler_shift",
     "load",
@@ -42,10 +42,10 @@ __all__ = [
     "synthesize",
 ]
 
-# These need torch, numba or zarr, slow to import, so they come when they are asked for.
+# These need torch, numba or pyarrow, slow to import, so they come when they are asked for.
 _LATER = {
     "Predictor": "maury.inference.predictor",
-    "SedStore": "maury.datasets.store",
+    "SpectrumStore": "maury.datasets.store",
     "load": "maury.inference.predictor",
     "synthesize": "maury.synthesis.synthesize",
 }

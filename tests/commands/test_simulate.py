@@ -6,15 +6,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from maury.cli import app
-from maury.datasets.store import SedStore
+from maury.datasets.store import SpectrumStore
 from maury.datasets.workers import Outcome
-from maury.errors import SynthesisError
+from maury.errors import SynthesisError, TargetError
 from maury.synthesis.synthesize import synthesize
 
 SET = "--n 12 --sampling sobol --seed 7 --teff 4500:6500 --start 5150 --stop 5250".split()
@@ -61,7 +62,7 @@ def children(process: subprocess.Popen) -> list[int]:
 
 
 def results(folder: Path) -> tuple[list[dict], np.ndarray]:
-    store = SedStore(folder)
+    store = SpectrumStore(folder)
     rows = [{**row, "seconds": None} for row in store.catalogue.to_pylist()]
     return rows, store.flux(range(len(store)))
 
@@ -85,22 +86,22 @@ def test_killed_interrupted_and_resumed_is_as_uninterrupted(
     workers = children(process)
     process.kill()
     process.communicate()
-    killed = SedStore(folder).catalogue.to_pylist()
+    killed = SpectrumStore(folder).catalogue.to_pylist()
     assert 3 <= len(killed) < 12
     # The workers notice that they are alone, and go.
     wait_for(lambda: not any(Path(f"/proc/{number}").exists() for number in workers))
 
     process = start("--out", str(folder), "--workers", "1")
-    wait_for(lambda: SedStore(folder).done.size > len(killed), process)
+    wait_for(lambda: SpectrumStore(folder).done.size > len(killed), process)
     process.send_signal(signal.SIGINT)
     _, complaints = process.communicate()
     assert process.returncode == 130
     assert complaints.splitlines()[-1] == f"Stopped; the same command finishes {folder}."
     assert "Traceback" not in complaints
-    assert len(killed) < SedStore(folder).done.size < 12
+    assert len(killed) < SpectrumStore(folder).done.size < 12
 
     assert run(*SET, "--out", str(folder), "--workers", "1").exit_code == 0
-    after = SedStore(folder).catalogue.to_pylist()
+    after = SpectrumStore(folder).catalogue.to_pylist()
     # What had been done was not done again: even the time it took is the same.
     assert [after[row["index"]] for row in killed] == killed
     whole, resumed = results(uninterrupted), results(folder)
@@ -110,7 +111,7 @@ def test_killed_interrupted_and_resumed_is_as_uninterrupted(
 
 
 def test_a_row_tells_how_its_spectrum_was_made(uninterrupted: Path) -> None:
-    store = SedStore(uninterrupted)
+    store = SpectrumStore(uninterrupted)
     row = store.catalogue.to_pylist()[5]
     spectrum = store.spectrum(5)
     star = {name: row[name] for name in ("teff", "logg", "mh", "vmic", "alpha")}
@@ -125,19 +126,22 @@ def test_a_row_tells_how_its_spectrum_was_made(uninterrupted: Path) -> None:
 def test_one_star_that_fails_is_told_and_the_others_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def all_but_one(function, tasks, workers):
+    def all_but_one(function, tasks, workers, cluster):
         for task in tasks:
-            bad = task[0] == 1
-            flux = None if bad else np.ones(201, np.float32)
-            yield Outcome(task, flux, "It is too cold." if bad else None, 0.1)
+            if task.shard == 1:
+                yield Outcome(task, None, "It is too cold.", 0.1)
+            else:
+                yield Outcome(task, function(task), None, 0.1)
 
-    monkeypatch.setattr("maury.datasets.seds.share", all_but_one)
+    flux = SimpleNamespace(flux=np.ones(201))
+    monkeypatch.setattr("maury.datasets.seds.synthesize", lambda **_: flux)
+    monkeypatch.setattr("maury.datasets.filling.share", all_but_one)
     window = ["--start", "5180", "--stop", "5182"]
     result = run("--n", "3", "--out", str(tmp_path / "seds"), *window)
     assert result.exit_code == 1
     assert "2 of 3 spectra" in result.stderr
     assert result.stderr.splitlines()[-1] == "Spectrum 1 failed: It is too cold."
-    assert SedStore(tmp_path / "seds").done.tolist() == [0, 2]
+    assert SpectrumStore(tmp_path / "seds").done.tolist() == [0, 2]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +175,6 @@ def test_bad_input_is_a_sentence_with_code_2_and_leaves_nothing(
 def test_another_set_in_the_same_folder_is_refused(uninterrupted: Path) -> None:
     before = sorted(path.stat().st_mtime_ns for path in uninterrupted.rglob("*.parquet"))
     result = run("--out", str(uninterrupted), *SET, "--normalized")
-    assert isinstance(result.exception, SynthesisError)
+    assert isinstance(result.exception, TargetError)
     assert "whole was begun with normalized = False, not True" in str(result.exception)
     assert before == sorted(path.stat().st_mtime_ns for path in uninterrupted.rglob("*.parquet"))

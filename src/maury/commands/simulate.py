@@ -85,7 +85,7 @@ def sed(
 
     A parameter is given as VALUE, LOW:HIGH or, on a grid, LOW:HIGH:STEP. Killed at any time, the
     same command goes on where it was. Spectra are in DIR/spectra.zarr, and in catalogue.parquet
-    there is one row for each; in Python, maury.SedStore(DIR).spectrum(0) gives the first.
+    there is one row for each; in Python, maury.SpectrumStore(DIR).spectrum(0) gives the first.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn

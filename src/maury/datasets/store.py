@@ -1,106 +1,108 @@
-"""A folder of computed spectra: a Zarr array, and a catalogue with one row a spectrum beside it."""
+"""A folder of spectra: a Zarr array, and a catalogue with one row a spectrum beside it."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+import fsspec
+import google_crc32c
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import zarr
-from filelock import FileLock, Timeout
+from astropy.time import Time
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 
-from maury.errors import MauryError, SynthesisError
+from maury.datasets.shards import DamagedShard, Shards
+from maury.errors import MauryError
 from maury.grid import WavelengthGrid
-from maury.spectrum import Observation, Spectrum
-from maury.synthesis.synthesize import FLUX_UNIT
+from maury.spectrum import Frame, Observation, Spectrum
 
-__all__ = ["SedStore", "SedWriter"]
+__all__ = [
+    "CATALOGUE",
+    "FORMAT",
+    "FORMAT_VERSION",
+    "JOURNAL",
+    "SETTINGS",
+    "SPECTRA",
+    "SpectrumStore",
+    "checksum",
+    "read_catalogue",
+]
 
-FORMAT = "maury seds"
+FORMAT = "maury spectra"
 FORMAT_VERSION = 1
 SETTINGS, SPECTRA, CATALOGUE = "settings.json", "spectra.zarr", "catalogue.parquet"
-JOURNAL, LOCK, PART = "catalogue.journal", ".lock", ".part"
-SHARD_BYTES = 16_000_000  # rewritten with each spectrum that is added, so not larger
+JOURNAL = "catalogue.journal"
 
-SCHEMA = pa.schema(
-    [
-        ("index", pa.int64()),
-        ("status", pa.string()),
-        *((name, pa.float64()) for name in ("teff", "logg", "mh", "vmic", "alpha")),
-        *((name, pa.float64()) for name in ("vsini", "vmac", "resolving_power")),
-        ("seconds", pa.float64()),
-        ("error", pa.string()),
-        ("sampling", pa.string()),
-        ("seed", pa.int64()),
-        *((name, pa.float64()) for name in ("start", "stop", "step")),
-        ("medium", pa.string()),
-        ("normalized", pa.bool_()),
-        ("solver", pa.string()),
-        ("lines", pa.string()),
-        ("version", pa.string()),
-        ("code", pa.string()),
-    ]
-)
+STAR_FACTS = ("teff", "logg", "mh", "alpha", "vmic")
+EXPOSURE_FACTS = ("rv", "berv", "airmass", "exposure", "snr", "instrument")
 
 
-class SedStore:
-    """Spectra that `maury simulate sed` has computed.
+class SpectrumStore:
+    """Spectra on one grid, simulated or observed, and what is known of each.
 
-    It may be read while the spectra are still being computed.
+    It may be read while it is being filled, and shows what there was when it was opened.
 
     Parameters
     ----------
-    folder
-        What ``--out`` named.
+    path
+        A local folder, or the URL of one that fsspec can open (``s3://``, ``https://``, ...).
 
     Attributes
     ----------
+    path : str
+        As given.
     settings : dict
-        How the spectra were computed.
+        All that the spectra depend on; ``kind`` tells what they are, ``unit`` the unit of the
+        flux, None for a relative one.
     grid : WavelengthGrid
-        Their wavelengths, in the stellar rest frame.
+        Their wavelengths.
+    frame : str
+        ``"rest"``, ``"barycentric"`` or ``"observatory"``: what the wavelengths are relative to.
+    catalogue : pyarrow.Table
+        One row a spectrum, in order: ``index``, ``status`` ("done" or "failed"), ``error`` (why
+        it failed), ``checksum`` (CRC-32C of the flux), and what is known of its kind. Spectra that
+        are not there yet have no row.
+    done : numpy.ndarray
+        int64, indices of the spectra that are there, in order.
 
     Raises
     ------
     MauryError
-        If the folder holds no such spectra, or they are damaged.
+        If there are no spectra, or they are damaged.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        self.settings = _read_settings(self.folder)
+    def __init__(self, path: str | Path) -> None:
+        self.path = str(path)
+        files, root = _open_files(self.path)
+        self.settings = _read_settings(files, root, self.path)
         self.grid = WavelengthGrid.from_dict(self.settings["grid"])
-        self._rows = {row["index"]: row for row in _read_rows(self.folder)}
-        try:
-            self._flux = zarr.open_array(self.folder / SPECTRA, path="flux", mode="r")
-        except (OSError, ValueError, KeyError) as error:
-            raise MauryError(f"{self.folder / SPECTRA} cannot be opened ({error}).") from None
+        self.frame: Frame = self.settings["frame"]
+        # Before the array's size, which only grows.
+        self.catalogue = read_catalogue(files, root, self.path)
+        self._size = _read_size(files, root, self.path, self.grid)
+        array = f"{root}/{SPECTRA}/flux"
+        self._shards = Shards(files, array, self.settings["shard"], self.grid.size)
+        done = self.catalogue.filter(pc.equal(self.catalogue["status"], "done"))
+        self.done: NDArray[np.int64] = done["index"].to_numpy()
+        self._is_done = np.zeros(self._size, dtype=bool)
+        self._is_done[self.done] = True
 
     def __len__(self) -> int:
         """How many spectra there are when all are done."""
-        return int(self._flux.shape[0])
+        return self._size
 
-    @property
-    def done(self) -> NDArray[np.int64]:
-        """Indices of the spectra that are there, in order."""
-        good = [index for index, row in self._rows.items() if row["status"] == "done"]
-        return np.array(sorted(good), dtype=np.int64)
-
-    @property
-    def catalogue(self) -> pa.Table:
-        """Parameters, settings, code version, time taken and status, one row a spectrum.
-
-        Rows of spectra that are not computed yet are missing. ``to_pandas`` and ``to_pylist`` turn
-        it into what is wanted; it is also what ``catalogue.parquet`` holds.
-        """
-        return pa.Table.from_pylist([row for _, row in sorted(self._rows.items())], SCHEMA)
+    def __repr__(self) -> str:
+        kind = self.settings["kind"]
+        return f"<SpectrumStore {self.path!r}: {self.done.size:,} of {len(self):,}, {kind}>"
 
     def flux(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
         """Several spectra at once, in the order asked for.
@@ -113,29 +115,29 @@ class SedStore:
         Returns
         -------
         numpy.ndarray
-            float32, shape (spectrum, pixel): erg s-1 cm-2 A-1 at the surface, or relative to the
-            continuum, as ``settings["normalized"]`` says.
+            float32, shape (spectrum, pixel), in ``settings["unit"]``; NaN where a pixel is bad.
 
         Raises
         ------
         MauryError
             If one of them is not there, or damaged.
         """
-        rows = [self._read(self._row(int(index))["index"]) for index in indices]
-        return np.stack(rows) if rows else np.empty((0, self.grid.size), np.float32)
-
-    def _read(self, index: int) -> NDArray[np.float32]:
+        numbers = np.asarray(indices, dtype=np.int64)
+        for index in numbers:
+            if not (0 <= index < len(self) and self._is_done[index]):
+                # Tells why not.
+                self._row(int(index))
+        out = np.empty((numbers.size, self.grid.size), np.float32)
         try:
-            flux = np.asarray(self._flux[index], dtype=np.float32)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise MauryError(f"Spectrum {index} of {self.folder} is damaged ({error}).") from None
-        # What is missing in a Zarr array reads as its fill value.
-        if not np.isfinite(flux).all():
-            raise MauryError(f"Spectrum {index} of {self.folder} is damaged: its file is missing.")
-        return flux
+            self._shards.read(numbers.tolist(), out)
+        except DamagedShard as error:
+            raise MauryError(
+                f"Spectrum {error.index} of {self.path} is damaged: {error}."
+            ) from None
+        return out
 
     def spectrum(self, index: int) -> Spectrum:
-        """One spectrum, with the star's parameters.
+        """One spectrum, with what is known of the star and, unless it is at rest, the exposure.
 
         Parameters
         ----------
@@ -148,237 +150,150 @@ class SedStore:
             If it is not there; the sentence says why.
         """
         row = self._row(index)
-        names = ("teff", "logg", "mh", "alpha", "vmic")
-        unit = None if self.settings["normalized"] else FLUX_UNIT
+        names = STAR_FACTS if self.frame == "rest" else STAR_FACTS + EXPOSURE_FACTS
+        facts = {name: value for name in names if _known(value := row.get(name))}
+        if self.frame != "rest" and _known(mjd := row.get("mjd")):
+            facts["time"] = Time(mjd, format="mjd", scale="utc")
+        name = Path(self.path).name
         return Spectrum(
             wavelength=self.grid.wavelength,
             flux=self.flux([index])[0].astype(np.float64),
             medium=self.grid.medium,
-            frame="rest",
+            frame=self.frame,
             meta=Observation(
-                object=f"{self.folder.name} {index}",
-                path=str(self.folder),
-                flux_unit=unit,
-                **{name: row[name] for name in names},
+                object=row.get("star") or f"{name} {index}",
+                path=self.path,
+                flux_unit=self.settings["unit"],
+                **facts,
             ),
         )
 
     def _row(self, index: int) -> dict[str, Any]:
         if not 0 <= index < len(self):
-            raise MauryError(f"{self.folder} has no spectrum {index}; it has 0 to {len(self) - 1}.")
-        row = self._rows.get(index)
-        if row is None:
-            raise MauryError(f"Spectrum {index} of {self.folder} is not computed yet.")
+            raise MauryError(f"{self.path} has no spectrum {index}; it has 0 to {len(self) - 1}.")
+        rows = self.catalogue.filter(pc.equal(self.catalogue["index"], index)).to_pylist()
+        if not rows:
+            raise MauryError(f"Spectrum {index} of {self.path} is not computed yet.")
+        row: dict[str, Any] = rows[0]
         if row["status"] != "done":
-            raise MauryError(f"Spectrum {index} of {self.folder} failed: {row['error']}")
+            raise MauryError(f"Spectrum {index} of {self.path} failed: {row['error']}")
         return row
 
+    def stars(self) -> dict[str, NDArray[np.int64]]:
+        """The spectra of each star: indices of those that are there, in order.
 
-class SedWriter:
-    """Fills a `SedStore`; what it has taken stays, whenever the process is killed.
+        Raises
+        ------
+        MauryError
+            If the spectra have no stars, as grids of models.
+        """
+        if "star" not in self.catalogue.column_names:
+            kind = self.settings["kind"]
+            raise MauryError(f"{self.path} has no stars: its spectra are of the kind {kind!r}.")
+        rows = self.catalogue.filter(pc.equal(self.catalogue["status"], "done"))
+        found: dict[str, list[int]] = {}
+        for star, index in zip(rows["star"].to_pylist(), rows["index"].to_pylist(), strict=True):
+            found.setdefault(star, []).append(index)
+        return {star: np.array(indices, dtype=np.int64) for star, indices in found.items()}
 
-    A spectrum counts as done when its row is in the catalogue, and the row is written after the
-    spectrum. Rows go to a journal, one line each, which is folded into the catalogue at the end,
-    or when the work is taken up again after a kill.
+    def verify(self) -> list[int]:
+        """Indices of the spectra that are not as they were written; none in a sound store."""
+        rows = self.catalogue.filter(pc.equal(self.catalogue["status"], "done"))
+        flux = np.empty((1, self.grid.size), np.float32)
+        damaged = []
+        for index, written in zip(self.done.tolist(), rows["checksum"].to_pylist(), strict=True):
+            try:
+                self._shards.read([index], flux)
+            except DamagedShard:
+                damaged.append(index)
+            else:
+                if checksum(flux[0]) != written:
+                    damaged.append(index)
+        return damaged
+
+
+def checksum(flux: NDArray[np.float32]) -> int:
+    """CRC-32C of a spectrum's bytes, as the catalogue has it."""
+    return int(google_crc32c.value(np.ascontiguousarray(flux, dtype="<f4").tobytes()))
+
+
+def read_catalogue(files: AbstractFileSystem, root: str, name: str) -> pa.Table:
+    """Rows of a store's catalogue and its journal, by index: of two with one index the later holds.
 
     Parameters
     ----------
-    folder
-        Made where it is missing.
-    settings
-        All that the spectra depend on; a folder with other ones is refused.
-    grid
-        Wavelengths of all spectra; in the settings too.
-    size
-        How many spectra there will be.
+    files, root
+        File system, and the store's folder there.
+    name
+        The store, for messages.
 
     Raises
     ------
-    SynthesisError
-        If the folder belongs to other settings, holds something else, or is in use.
     MauryError
-        If it cannot be written.
+        If the catalogue is damaged.
     """
-
-    def __init__(
-        self, folder: str | Path, settings: Mapping[str, Any], grid: WavelengthGrid, size: int
-    ) -> None:
-        self.folder = Path(folder)
-        self._refuse_others()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(self.folder / LOCK, timeout=0)
-            self._lock.acquire()
-        except Timeout:
-            raise SynthesisError(f"Another process is filling {self.folder}.") from None
-        except OSError as error:
-            raise MauryError(f"{self.folder} cannot be written ({error.strerror}).") from None
-        try:
-            self._open(settings, grid, size)
-        except BaseException:
-            self._lock.release()
-            raise
-
-    def _refuse_others(self) -> None:
-        """Leave a folder alone that holds anything else."""
-        if self.folder.exists() and not self.folder.is_dir():
-            raise SynthesisError(f"{self.folder} is a file; name a new folder.")
-        if not self.folder.exists() or (self.folder / SETTINGS).exists():
-            return
-        # A kill before the settings were there leaves an array without any row.
-        names = {entry.name for entry in self.folder.iterdir() if entry.suffix != PART}
-        if others := sorted(names - {LOCK, SPECTRA}):
-            raise SynthesisError(
-                f"{self.folder} holds other files ({others[0]}); name a new folder."
-            )
-
-    def _open(self, settings: Mapping[str, Any], grid: WavelengthGrid, size: int) -> None:
-        path = self.folder / SETTINGS
-        if path.exists():
-            _compare(self.folder, _read_settings(self.folder), settings)
-        else:
-            _create_array(self.folder / SPECTRA, grid, size, bool(settings["normalized"]))
-            content = {"format": FORMAT, "format_version": FORMAT_VERSION, **settings}
-            _replace(path, (json.dumps(content, indent=2) + "\n").encode())
-        for leftover in [*self.folder.glob(f".*{PART}"), *self.folder.rglob("*.partial")]:
-            leftover.unlink()
-        self._flux = zarr.open_array(self.folder / SPECTRA, path="flux", mode="r+")
-        self._fold()
-        self._journal = (self.folder / JOURNAL).open("a", encoding="utf-8")
-
-    def __enter__(self) -> SedWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._journal.close()
-        try:
-            self._fold()
-        finally:
-            self._lock.release()
-
-    @property
-    def done(self) -> set[int]:
-        """Indices of the spectra that need not be computed again."""
-        return {row["index"] for row in _read_rows(self.folder) if row["status"] == "done"}
-
-    def add(self, index: int, flux: NDArray[np.float32], row: Mapping[str, Any]) -> None:
-        """Take a spectrum."""
-        try:
-            self._flux[index] = flux
-        except OSError as error:
-            raise MauryError(f"{self.folder} cannot be written ({error.strerror}).") from None
-        self._write({**row, "index": index, "status": "done", "error": None})
-
-    def add_failure(self, index: int, error: str, row: Mapping[str, Any]) -> None:
-        """Note why a spectrum could not be computed."""
-        self._write({**row, "index": index, "status": "failed", "error": error})
-
-    def _write(self, row: Mapping[str, Any]) -> None:
-        try:
-            self._journal.write(json.dumps(row) + "\n")
-            self._journal.flush()
-        except OSError as error:
-            raise MauryError(f"{self.folder} cannot be written ({error.strerror}).") from None
-
-    def _fold(self) -> None:
-        """Bring the journal's rows into the catalogue."""
-        rows = {row["index"]: row for row in _read_rows(self.folder)}
-        table = pa.Table.from_pylist([row for _, row in sorted(rows.items())], SCHEMA)
-        buffer = pa.BufferOutputStream()
-        pq.write_table(table, buffer)
-        _replace(self.folder / CATALOGUE, buffer.getvalue().to_pybytes())
-        # A kill before this leaves the rows in both places, which does no harm.
-        (self.folder / JOURNAL).unlink(missing_ok=True)
-
-
-def _create_array(path: Path, grid: WavelengthGrid, size: int, normalized: bool) -> None:
-    shard = min(size, max(1, SHARD_BYTES // (4 * grid.size)))
-    group = zarr.open_group(path, mode="w", zarr_format=3)
-    group.create_array(
-        "wavelength",
-        data=grid.wavelength,
-        dimension_names=("pixel",),
-        attributes={"unit": "Angstrom", "medium": grid.medium, "frame": "rest"},
-    )
-    group.create_array(
-        "flux",
-        shape=(size, grid.size),
-        chunks=(1, grid.size),
-        shards=(shard, grid.size),
-        dtype=np.float32,
-        fill_value=np.nan,
-        dimension_names=("spectrum", "pixel"),
-        attributes={"unit": "continuum" if normalized else FLUX_UNIT},
-    )
-
-
-def _read_settings(folder: Path) -> dict[str, Any]:
-    path = folder / SETTINGS
+    # The journal first: its rows may move to the catalogue meanwhile, but never back.
+    recent = _read_journal(files, f"{root}/{JOURNAL}")
     try:
-        settings = json.loads(path.read_bytes())
-    except OSError as error:
-        raise MauryError(
-            f"{folder} holds no computed spectra ({SETTINGS}: {error.strerror})."
-        ) from None
+        table = pq.read_table(BytesIO(files.cat_file(f"{root}/{CATALOGUE}")))
+        added = pa.Table.from_pylist([row for _, row in sorted(recent.items())], table.schema)
+    except (OSError, pa.ArrowException) as error:
+        raise MauryError(f"{name}/{CATALOGUE} is damaged ({error}).") from None
+    if not recent:
+        return table
+    old = table.filter(pc.invert(pc.is_in(table["index"], added["index"])))
+    return pa.concat_tables([old, added]).sort_by("index").combine_chunks()
+
+
+def _read_journal(files: AbstractFileSystem, path: str) -> dict[int, dict[str, Any]]:
+    try:
+        lines = files.cat_file(path).split(b"\n")
+    except FileNotFoundError:
+        return {}
+    # What follows the last line break is empty, or was being written in the moment of a kill.
+    rows = [json.loads(line) for line in lines[:-1]]
+    return {row["index"]: row for row in rows}
+
+
+def _open_files(path: str) -> tuple[AbstractFileSystem, str]:
+    if "://" not in path:
+        return LocalFileSystem(), str(Path(path).absolute())
+    try:
+        files, root = fsspec.core.url_to_fs(path)
+    except (ImportError, ValueError) as error:
+        raise MauryError(f"{path} cannot be opened ({error}).") from None
+    return files, root.rstrip("/")
+
+
+def _read_settings(files: AbstractFileSystem, root: str, name: str) -> dict[str, Any]:
+    try:
+        settings = json.loads(files.cat_file(f"{root}/{SETTINGS}"))
+    except FileNotFoundError:
+        raise MauryError(f"{name} holds no spectra: it has no {SETTINGS}.") from None
     except ValueError:
-        raise MauryError(f"{path} is damaged.") from None
+        raise MauryError(f"{name}/{SETTINGS} is damaged.") from None
+    except Exception as error:
+        # Each kind of object store has its own.
+        raise MauryError(f"{name}/{SETTINGS} cannot be read ({error}).") from None
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
-        raise MauryError(f"{path} does not describe computed spectra.")
+        raise MauryError(f"{name}/{SETTINGS} does not describe spectra of this package.")
     if settings.get("format_version") != FORMAT_VERSION:
         raise MauryError(
-            f"{path} is of format {settings.get('format_version')}; this version of maury reads "
-            f"{FORMAT_VERSION}."
+            f"{name}/{SETTINGS} is of format {settings.get('format_version')}; this version of "
+            f"maury reads {FORMAT_VERSION}."
         )
     return settings
 
 
-def _read_rows(folder: Path) -> list[dict[str, Any]]:
-    """Rows of the catalogue, then of the journal: of two with one index the later holds."""
-    # The journal first: its rows may move to the catalogue meanwhile, but never back.
+def _read_size(files: AbstractFileSystem, root: str, name: str, grid: WavelengthGrid) -> int:
     try:
-        lines = (folder / JOURNAL).read_bytes().split(b"\n")
-    except FileNotFoundError:
-        lines = []
-    # What follows the last line break is empty, or was being written in the moment of a kill.
-    recent = [json.loads(line) for line in lines[:-1]]
-    path = folder / CATALOGUE
-    if not path.exists():
-        return recent
-    try:
-        return pq.read_table(path, schema=SCHEMA).to_pylist() + recent
-    except (OSError, pa.ArrowException) as error:
-        raise MauryError(f"{path} is damaged ({error}).") from None
+        size, pixels = json.loads(files.cat_file(f"{root}/{SPECTRA}/flux/zarr.json"))["shape"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MauryError(f"{name}/{SPECTRA} cannot be opened ({error}).") from None
+    if pixels != grid.size:
+        raise MauryError(f"{name}/{SPECTRA} has {pixels:,} pixels, its grid {grid.size:,}.")
+    return int(size)
 
 
-def _compare(folder: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    # As JSON has them: a tuple comes back as a list.
-    ours = json.loads(json.dumps(ours))
-    for name, value in ours.items():
-        if theirs.get(name) != value:
-            raise SynthesisError(
-                f"{folder} was begun with {name} = {_brief(theirs.get(name))}, not "
-                f"{_brief(value)}: give the same, or another folder."
-            )
-
-
-def _brief(value: Any) -> str:
-    if isinstance(value, dict) and "step" in value:
-        stop = value["start"] + value["step"] * (value["size"] - 1)
-        return f"{value['start']:g}-{stop:g} A in steps of {value['step']:g} A ({value['medium']})"
-    return str(value)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        raise MauryError(f"{path} cannot be written ({error.strerror}).") from None
-    finally:
-        part.unlink(missing_ok=True)
+def _known(value: Any) -> bool:
+    return value is not None and not (isinstance(value, float) and math.isnan(value))

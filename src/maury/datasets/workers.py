@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -9,8 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import numba
@@ -43,7 +45,12 @@ class Outcome:
     seconds: float
 
 
-def share(function: Callable[[Any], Any], tasks: Iterable[Any], workers: int) -> Iterator[Outcome]:
+def share(
+    function: Callable[[Any], Any],
+    tasks: Iterable[Any],
+    workers: int,
+    cluster: str | None = None,
+) -> Iterator[Outcome]:
     """Call a function on every task, each in one of several processes with one core.
 
     A task that fails, or whose process dies, gives an outcome that says so, and the others go on.
@@ -57,7 +64,9 @@ def share(function: Callable[[Any], Any], tasks: Iterable[Any], workers: int) ->
     tasks
         Taken in their order.
     workers
-        Processes.
+        Processes; 0 for none but this one, where no task can kill another.
+    cluster
+        Only None yet: the processes are on this machine.
 
     Yields
     ------
@@ -69,6 +78,11 @@ def share(function: Callable[[Any], Any], tasks: Iterable[Any], workers: int) ->
     MauryError
         If the processes cannot start.
     """
+    if cluster is not None:
+        raise MauryError(f"The cluster {cluster!r} cannot be used: only this machine can.")
+    if workers == 0:
+        yield from (_do(function, task) for task in tasks)
+        return
     waiting = deque(tasks)
     crew: list[_Worker] = []
     try:
@@ -154,19 +168,31 @@ def _work(connection: Connection, function: Callable[[Any], Any]) -> None:
     # One core a process: their threads would only wait for one another.
     threadpool_limits(limits=1)
     numba.set_num_threads(1)
+    parent = parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
         connection.send(None)
         while True:
-            task = connection.recv()
-            start = time.perf_counter()
-            value, error = None, None
-            try:
-                value = function(task)
-            except MauryError as mistake:
-                error = str(mistake)
-            except Exception as mistake:
-                error = f"{type(mistake).__name__}: {mistake}"
-            connection.send(Outcome(task, value, error, time.perf_counter() - start))
+            connection.send(_do(function, connection.recv()))
     except (EOFError, OSError):
         # The one that gave the tasks is gone.
         return
+
+
+def _end_with(parent: BaseProcess) -> None:
+    """What a process that is alone still wrote could replace what a successor has written."""
+    parent.join()
+    os._exit(1)
+
+
+def _do(function: Callable[[Any], Any], task: Any) -> Outcome:
+    start = time.perf_counter()
+    value, error = None, None
+    try:
+        value = function(task)
+    except MauryError as mistake:
+        error = str(mistake)
+    except Exception as mistake:
+        error = f"{type(mistake).__name__}: {mistake}"
+    return Outcome(task, value, error, time.perf_counter() - start)
