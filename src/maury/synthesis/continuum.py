@@ -18,7 +18,7 @@ from maury.synthesis.constants import (
 from maury.synthesis.equation_of_state import Gas
 from maury.synthesis.hydrogen import dissolved_opacity, occupation
 
-__all__ = ["continuum_opacity", "scattering_opacity"]
+__all__ = ["continuum_opacity", "hydrogen_photoionization", "scattering_opacity"]
 
 HIGHEST_LEVEL = 15  # of hydrogen whose photoionisation is counted
 H_MINUS_AFFINITY = 0.754204  # eV, as in McLaughlin et al. 2017
@@ -110,17 +110,7 @@ def continuum_opacity(wavelength: np.ndarray, gas: Gas) -> np.ndarray:
     factor = _bilinear(HE_MINUS_FF_WAVELENGTH, THETA, HE_MINUS_FF, wavelength[None, :], theta)
     total += 1e-26 * factor * electron_pressure * gas.number["He I"][:, None]
 
-    per_state = gas.per_state("H I")[:, None]
-    levels = zip(range(1, 7), table["h_bf"], strict=True)
-    for n, cross_section in levels:
-        boltzmann = np.exp(-RYDBERG_H_EV * (1 - 1 / n**2) / (BOLTZMANN_EV * temperature))
-        sigma = np.interp(wavelength, table["wavelength"], cross_section) * 1e-18
-        total += per_state * boltzmann * sigma * stimulated
-    for n in range(7, HIGHEST_LEVEL + 1):
-        # Kramers' law for the higher levels (Gray 2005, Eq. 8.2), Gaunt factor 1.
-        boltzmann = 2 * n**2 * np.exp(-RYDBERG_H_EV * (1 - 1 / n**2) / (BOLTZMANN_EV * temperature))
-        population = per_state * boltzmann * occupation(float(n), gas)[:, None]
-        total += population * 2.815e29 / (n**5 * frequency**3) * stimulated
+    total += hydrogen_photoionization(wavelength, gas)
     total += dissolved_opacity(wavelength, gas)
     log_u = np.log10(SECOND_RADIATION / (wavelength * temperature))
     log_gamma2 = np.log10(RYDBERG_H_EV / (BOLTZMANN_EV * temperature))
@@ -136,6 +126,43 @@ def continuum_opacity(wavelength: np.ndarray, gas: Gas) -> np.ndarray:
     return (
         total + _photoionization(wavelength, gas, stimulated) + scattering_opacity(wavelength, gas)
     )
+
+
+def hydrogen_photoionization(wavelength: np.ndarray, gas: Gas) -> np.ndarray:
+    """The part of `continuum_opacity` that ionises H I, from its levels as they are when isolated.
+
+    Parameters
+    ----------
+    wavelength
+        Vacuum wavelengths in Angstrom, 3600-7100, shape (point,).
+    gas
+        The gas at each layer.
+
+    Returns
+    -------
+    ndarray
+        cm-1, shape (layer, point), corrected for stimulated emission; what goes into dissolved
+        states longward of an edge is in `maury.synthesis.hydrogen.dissolved_opacity`.
+
+    Notes
+    -----
+    Cross-sections of n = 1 to 6: Nahar 2021, Atoms 9, 73; of the higher levels Kramers' law (Gray
+    2005, Eq. 8.2), Gaunt factor 1.
+    """
+    table = _table("continuum")
+    temperature = gas.temperature[:, None]
+    frequency = LIGHT * 1e8 / wavelength
+    per_state = gas.per_state("H I")[:, None]
+    total = np.zeros((gas.temperature.size, wavelength.size))
+    for n in range(1, HIGHEST_LEVEL + 1):
+        boltzmann = np.exp(-RYDBERG_H_EV * (1 - 1 / n**2) / (BOLTZMANN_EV * temperature))
+        if n <= len(table["h_bf"]):
+            cross_section = np.interp(wavelength, table["wavelength"], table["h_bf"][n - 1])
+            total += boltzmann * 1e-18 * cross_section
+        else:
+            surviving = 2 * n**2 * boltzmann * occupation(float(n), gas)[:, None]
+            total += surviving * 2.815e29 / (n**5 * frequency**3)
+    return total * per_state * (1 - np.exp(-SECOND_RADIATION / (wavelength * temperature)))
 
 
 def _photoionization(

@@ -109,12 +109,14 @@ class _Equilibrium:
     epsilon
         Nuclei per hydrogen nucleus, shape (element, 1).
     total
-        All particles per cm3, shape (layer,).
+        All particles per cm3, shape (layer,); unused where electrons are held.
     bound, counts
         Rows of the elements that molecules bind, hydrogen first; atoms in each molecule, shape
         (bound, molecule).
     ln_atoms, ln_electrons, ln_nuclei
         The unknowns, shapes (bound, layer), (layer,) and (layer,).
+    hold_electrons
+        Solve for nuclei that give the electrons there are, not for the number of particles.
     """
 
     once: np.ndarray
@@ -155,9 +157,11 @@ class _Equilibrium:
         # The square root damps the swing between an atom and the molecules that hold it.
         self.ln_atoms = (self.ln_atoms + np.log(nuclei * self.epsilon[self.bound] / share)) / 2
         charge = (self.neutral() * (once + 2 * twice)).sum(axis=0)
+        if self.hold_electrons:
+            self.ln_nuclei += 0.5 * np.log(np.clip(electrons / charge, 0.5, 2.0))
+            return
         electrons = np.clip(np.sqrt(charge * electrons), 1e-30 * self.total, 0.6 * self.total)
-        if not self.hold_electrons:
-            self.ln_electrons = np.log(electrons)
+        self.ln_electrons = np.log(electrons)
         heavy = nuclei * self.epsilon.sum() - (self.counts.sum(axis=0) - 1) @ molecules
         self.ln_nuclei += 0.5 * np.log(np.clip((self.total - electrons) / heavy, 0.5, 2.0))
 
@@ -209,6 +213,8 @@ class _Equilibrium:
         jacobian[:, n, n] = others.sum(axis=0) / particles
 
         if self.hold_electrons:
+            # The pressure is free: charge takes the place of the number of particles.
+            residual[:, n], jacobian[:, n] = residual[:, e], jacobian[:, e]
             residual[:, e], jacobian[:, e] = 0.0, np.eye(size + 2)[e]
 
         step = np.linalg.solve(jacobian, -residual[..., None])[..., 0]
@@ -243,8 +249,8 @@ def solve(
     electrons
         First guess of the electron density, cm-3; a rough one is made where it is left out.
     hold_electrons
-        Keep that density as it is and give charge conservation up, as codes do that take the
-        density from a model atmosphere of other abundances.
+        Keep that density as it is and give the pressure up, which is but a first guess then, as
+        Turbospectrum does with the electrons of a model atmosphere.
     tolerance
         Largest relative change in the last iteration, which leaves about its square.
 

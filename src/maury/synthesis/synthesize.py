@@ -1,6 +1,6 @@
 """A star's intrinsic spectrum from first principles."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,7 +15,7 @@ from maury.synthesis.atmosphere import Atmosphere, model_atmosphere
 from maury.synthesis.broadening import broaden, gaussian_width
 from maury.synthesis.continuum import continuum_opacity
 from maury.synthesis.elements import abundances
-from maury.synthesis.equation_of_state import solve
+from maury.synthesis.equation_of_state import Gas, solve
 from maury.synthesis.hydrogen import hydrogen_opacity
 from maury.synthesis.linelist import LineList, standard_lines
 from maury.synthesis.lines import line_opacity
@@ -57,6 +57,7 @@ def surface_flux(
     vmic: float,
     *,
     electrons_of_model: bool = False,
+    continuous: Callable[[NDArray[np.float64], Gas], NDArray[np.float64]] = continuum_opacity,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Flux and continuum flux at the stellar surface.
 
@@ -73,8 +74,10 @@ def surface_flux(
     vmic
         Microturbulent velocity, km/s.
     electrons_of_model
-        Take the electron density from the model atmosphere, as Turbospectrum does, instead of
-        solving for it with the abundances given.
+        Take the electron density from the model atmosphere, and with the abundances given solve
+        for the pressure, as Turbospectrum does, instead of the other way round.
+    continuous
+        The continuous opacity, to compare with codes that have another one.
 
     Returns
     -------
@@ -90,7 +93,7 @@ def surface_flux(
     )
     start = np.floor(wavelength[0]) - 2 * CONTINUUM_STEP
     coarse = np.arange(start, wavelength[-1] + 3 * CONTINUUM_STEP, CONTINUUM_STEP)
-    continuum = continuum_opacity(air_to_vacuum(coarse), gas)
+    continuum = continuous(air_to_vacuum(coarse), gas)
     grid = (continuum, start, CONTINUUM_STEP)
     layers = (atmosphere.rhox, gas.density, atmosphere.temperature)
     flux = np.empty(wavelength.size)
