@@ -2,8 +2,9 @@
 
 ``make_synthesis.py`` writes the tables of the synthesis, ``make_titanium_oxide.py`` the lines of
 TiO, ``make_photoionization.py`` the continua of metals, ``make_calibration.py`` what the Sun says
-of the lines, ``make_telluric.py`` and ``make_spectrographs.py`` those of air and instrument. A
-table is a compressed NumPy archive without Python objects.
+of the lines, ``make_telluric.py`` and ``make_spectrographs.py`` those of air and instrument,
+``make_stars.py`` the stars of mock archives. A table is a compressed NumPy archive without Python
+objects.
 """
 
 from importlib.resources import files
