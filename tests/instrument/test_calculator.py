@@ -9,9 +9,10 @@ import torch
 from maury.errors import GridError, SpectrumError
 from maury.grid import HARPS as FULL
 from maury.grid import WavelengthGrid
-from maury.instrument.calculator import V_ZERO_POINT, ExposureCalculator
+from maury.instrument.calculator import ExposureCalculator
 from maury.instrument.echelle import FEROS, HARPS
 from maury.instrument.photoelectrons import draw, mean_flux, variance
+from maury.instrument.photometry import V_ZERO_POINT
 from maury.instrument.resampling import at_resolution, shifted
 from maury.instrument.settings import Settings
 from maury.instrument.site import LA_SILLA

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,29 +14,18 @@ from maury.errors import GridError, SpectrumError
 from maury.grid import WavelengthGrid
 from maury.instrument.echelle import HARPS, Echelle
 from maury.instrument.effective_depth import effective_depths
-from maury.instrument.exposure_kernels import Depths, expose, observe
+from maury.instrument.exposure_kernels import CELL, LINES, OXYGEN, WATER, Depths, expose
 from maury.instrument.normals import NormalSource
-from maury.instrument.photoelectrons import Photoelectrons, draw, mean_flux, variance
+from maury.instrument.photoelectrons import Photoelectrons, mean_flux, variance
+from maury.instrument.photometry import V_ZERO_POINT, v_weights
 from maury.instrument.resampling import shifted
 from maury.instrument.settings import Settings
 from maury.instrument.site import LA_SILLA, PHOTON_ENERGY, Site, fibre_coupling
 from maury.wavelength import SPEED_OF_LIGHT, doppler_factor
 
-__all__ = ["V_ZERO_POINT", "ExposureCalculator"]
+__all__ = ["ExposureCalculator"]
 
-V_ZERO_POINT = 3.631e-9
-"""Mean flux density of a star of V = 0, erg/s/cm2/A (Bessell, Castelli & Plez 1998, A&A 333, 231,
-Table A2)."""
-
-# Response in V from 4700 A in steps of 100 A (Bessell 1990, PASP 102, 1181, Table 2).
-_V_RESPONSE = (
-    *(0.000, 0.030, 0.163, 0.458, 0.780, 0.967, 1.000, 0.973, 0.898, 0.792, 0.684, 0.574),
-    *(0.461, 0.359, 0.270, 0.197, 0.135, 0.081, 0.045, 0.025, 0.017, 0.013, 0.009, 0.000),
-)
-_V_WAVELENGTH = 4700.0 + 100.0 * np.arange(len(_V_RESPONSE))
 _LEAST_V = 0.5  # share of the V band that a grid must hold to take a magnitude from
-
-STRIDE = 256  # pixels between the samples of what varies slowly with wavelength
 
 
 class ExposureCalculator(torch.nn.Module):
@@ -96,11 +87,11 @@ class ExposureCalculator(torch.nn.Module):
             raise GridError(
                 f"{echelle.name} is calibrated in {echelle.medium}, the grid in {grid.medium}."
             )
-        coarsest = 0.5 * grid.start / echelle.resolving_power
-        if grid.step > coarsest:
+        widest = echelle.widest_pixel(grid.start)
+        if grid.step > widest:
             raise GridError(
                 f"Pixels of {grid.step:g} A are too coarse for {echelle.name}: at most "
-                f"{coarsest:.4f} A."
+                f"{widest:.4f} A."
             )
         modes = echelle.readout_noise
         if readout is not None and readout not in modes:
@@ -109,16 +100,15 @@ class ExposureCalculator(torch.nn.Module):
             )
         self.readout_noise = modes[readout or next(iter(modes))]
         wave = grid.wavelength
-        self.coarse = grid.start + grid.step * STRIDE * np.arange(-(-grid.size // STRIDE) + 1)
+        self.coarse = grid.start + grid.step * CELL * np.arange(-(-grid.size // CELL) + 1)
         self.depths = effective_depths(wave, echelle.resolving_power)
-        response = np.interp(wave, _V_WAVELENGTH, _V_RESPONSE)
-        self.v_share = response.sum() * grid.step / (100.0 * sum(_V_RESPONSE))
+        response, self.v_share = v_weights(wave)
         even, odd = echelle.halves(wave)
         weights = [half.blaze * half.dispersion for half in (even, odd)]
         count = np.maximum(even.covered.astype(float) + odd.covered, 1.0)
         inverse = [np.divide(1, w, out=np.zeros_like(w), where=w > 0) for w in weights]
         buffers = {
-            "v_response": response / max(float(response.sum()), 1e-30),
+            "v_response": response,
             "lines": site.sky_lines(wave),
             "blaze_a": even.blaze,
             "blaze_b": odd.blaze,
@@ -132,6 +122,19 @@ class ExposureCalculator(torch.nn.Module):
         for name, value in buffers.items():
             tensor = torch.tensor(value, dtype=torch.float32)
             self.register_buffer(name, tensor, persistent=False)
+        self.cells = self._cells()
+        there = np.flatnonzero(self.light_weight.numpy())
+        self.observed = (int(there[0]), int(there[-1]) + 1) if there.size else (0, 0)
+
+    def _cells(self) -> NDArray[np.uint8]:
+        """What there is in each cell of `CELL` pixels: most hold neither lines nor molecules."""
+        there = np.zeros((3, CELL * (len(self.coarse) - 1)), dtype=bool)
+        for row, name in zip(there, ("oxygen", "water"), strict=False):
+            depths = self.depths[name]
+            row[depths.first : self.grid.size] = depths.depth.any(axis=0)
+        there[2, : self.grid.size] = self.lines.numpy() > 0
+        bits = there.reshape(3, -1, CELL).any(axis=2)
+        return np.dot([OXYGEN, WATER, LINES], bits).astype(np.uint8)
 
     def photoelectrons(
         self, sed: Tensor, settings: Settings, *, flux_v: Tensor | float | None = None
@@ -200,8 +203,10 @@ class ExposureCalculator(torch.nn.Module):
         *,
         flux_v: Tensor | float | None = None,
         generator: torch.Generator | None = None,
+        seeds: Sequence[int] | None = None,
         noise: bool = True,
-        out: tuple[Tensor, Tensor] | None = None,
+        uncertainty: bool = True,
+        out: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Noisy exposures and their standard deviation, by `mean_flux` and `variance`.
 
@@ -210,14 +215,18 @@ class ExposureCalculator(torch.nn.Module):
         Parameters
         ----------
         sed, settings, flux_v
-            As in `photoelectrons`.
+            As in `photoelectrons`; `sed` may be of any real type, whole numbers too.
         generator : torch.Generator, optional
-            Source of the noise.
+            Source of the noise, on the device of `sed`.
+        seeds : sequence of int, optional
+            One for the noise of each star, instead: so an exposure is the same in any batch.
         noise : bool
             Whether to add it.
-        out : (Tensor, Tensor), optional
-            Contiguous float32 [batch, pixel] on the CPU that the results are written to, which
-            saves the time of fetching memory.
+        uncertainty : bool
+            Whether to keep the standard deviation; without it `sigma` has no pixels.
+        out : Tensor, optional
+            Contiguous float32 [batch, pixel] on the CPU that the flux is written to, which saves
+            the time of fetching memory.
 
         Returns
         -------
@@ -226,39 +235,43 @@ class ExposureCalculator(torch.nn.Module):
         """
         if sed.device.type != "cpu":
             terms = self.photoelectrons(sed, settings, flux_v=flux_v)
-            flux = draw(terms, generator) if noise else mean_flux(terms)
-            return flux, torch.sqrt(variance(terms))
+            mean, spread = mean_flux(terms), torch.sqrt(variance(terms))
+            if noise:
+                normal = torch.empty_like(mean)
+                if seeds is None:
+                    normal.normal_(generator=generator)
+                else:
+                    for row, seed in zip(normal, seeds, strict=True):
+                        row.normal_(generator=torch.Generator(sed.device).manual_seed(seed))
+                mean = torch.addcmul(mean, normal, spread)
+            return mean, spread if uncertainty else spread[:, :0]
+        if seeds is None and noise:
+            seeds = torch.randint(2**63 - 1, (len(sed),), generator=generator).tolist()
         columns = settings.columns(len(sed))
         smooth, sky, sky_lines = (x.astype(np.float32) for x in self._smooth(columns))
-        scale = self._scale(sed, columns, flux_v)
-        pixels = self.echelle.spatial_pixels
-        detector = pixels * (
+        smooth *= self._scale(sed, columns, flux_v).astype(np.float32)[:, None]
+        detector = self.echelle.spatial_pixels * (
             columns["exposure"] * self.echelle.dark_current / 3600.0
             + settings.ndit * self.readout_noise**2
         )
-        stars = np.ascontiguousarray(sed.numpy(), dtype=np.float32)
-        normal, source = np.zeros(self.grid.size, dtype=np.float32), NormalSource(generator)
-        flux, sigma = out or (torch.empty(sed.shape), torch.empty(sed.shape))
-        curve, floor, air = np.empty((3, self.grid.size), dtype=np.float32)
-        light_weight, detector_weight = self.light_weight.numpy(), self.detector_weight.numpy()
-        lines = self.lines.numpy()
+        star_slope = 1 / doppler_factor(columns["rv"]) - 1
+        earth_slope = 1 / (1 + columns["berv"] / SPEED_OF_LIGHT) - 1
+        stars = sed.numpy() if sed.dtype is torch.int16 else sed.float().numpy()
+        flux = np.empty(sed.shape, np.float32) if out is None else out.numpy()
+        sigma = np.empty(sed.shape if uncertainty else (len(sed), 0), np.float32)
+        fixed = self.lines.numpy(), self.light_weight.numpy(), self.detector_weight.numpy()
+        lines, light_weight, detector_weight = fixed
         for i, star in enumerate(stars):
             amounts = self._amounts(columns["airmass"][i], columns["pwv"][i])
-            observe(
-                smooth[i] * np.float32(scale[i]), sky[i], sky_lines[i], STRIDE, lines,
-                amounts["oxygen"], amounts["water"],
-                light_weight, detector_weight, float(detector[i]), curve, floor, air,
-            )  # fmt: skip
-            curve *= np.exp(air, out=air)
-            if noise:
-                source.draw(normal)
+            source = NormalSource(seeds[i] if seeds is not None and noise else 0)
             expose(
-                star, curve, floor, light_weight, self.grid.start / self.grid.step,
-                float(1 / doppler_factor(columns["rv"][i]) - 1),
-                float(1 / (1 + columns["berv"][i] / SPEED_OF_LIGHT) - 1),
-                normal, flux[i].numpy(), sigma[i].numpy(),
+                np.ascontiguousarray(star), smooth[i], sky[i], sky_lines[i], self.cells, lines,
+                amounts["oxygen"], amounts["water"], light_weight, detector_weight,
+                float(detector[i]), self.observed, self.grid.start / self.grid.step,
+                float(star_slope[i]), float(earth_slope[i]),
+                source.state if noise else source.state[:0], source.room, flux[i], sigma[i],
             )  # fmt: skip
-        return flux, sigma
+        return torch.from_numpy(flux), torch.from_numpy(sigma)
 
     def _scale(
         self, sed: Tensor, columns: dict[str, NDArray[np.float64]], flux_v: Tensor | float | None
@@ -270,7 +283,7 @@ class ExposureCalculator(torch.nn.Module):
                     f"The grid holds {100 * self.v_share:.0f}% of the V band, too little to take a "
                     "magnitude from: give flux_v."
                 )
-            flux_v = sed.detach() @ self.v_response.to(sed)
+            flux_v = sed.detach().float() @ self.v_response
         mean = np.asarray(torch.as_tensor(flux_v).cpu(), dtype=np.float64)
         if not (mean > 0).all():
             raise SpectrumError("A star without light in the V band has no magnitude there.")
@@ -312,9 +325,9 @@ class ExposureCalculator(torch.nn.Module):
         return result
 
     def _upsample(self, coarse: NDArray[np.float64], device: torch.device) -> Tensor:
-        """From every `STRIDE`-th pixel to all, linearly, [batch, pixel]."""
+        """From every `CELL`-th pixel to all, linearly, [batch, pixel]."""
         rows = torch.as_tensor(coarse, dtype=torch.float32, device=device)[:, None]
-        size = STRIDE * (len(self.coarse) - 1) + 1
+        size = CELL * (len(self.coarse) - 1) + 1
         fine = functional.interpolate(rows, size=size, mode="linear", align_corners=True)
         return fine[:, 0, : self.grid.size]
 

@@ -151,6 +151,10 @@ class Echelle:
             if first < last
         )
 
+    def widest_pixel(self, wavelength: float) -> float:
+        """Half of a resolution element, Angstrom: wider pixels of a grid lose detail."""
+        return 0.5 * wavelength / self.resolving_power
+
     def efficiency(self, wavelength: ArrayLike) -> NDArray[np.float64]:
         """Electrons at the peak of the blaze for a photon that reaches the telescope and fibre."""
         return np.interp(np.asarray(wavelength), self.orders["centre"], self.orders["efficiency"])

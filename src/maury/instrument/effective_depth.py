@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from maury.instrument.exposure_kernels import CELL
 from maury.instrument.telluric import Telluric
 
 __all__ = ["EffectiveDepth", "effective_depths"]
@@ -33,7 +35,8 @@ class EffectiveDepth:
     Parameters
     ----------
     first : int
-        Pixel of the grid with which the depths begin; there is no absorption before it.
+        Pixel of the grid with which the depths begin, a multiple of `CELL`; there is no absorption
+        before it.
     log_amount : float32[node]
         Logarithms of the amounts, evenly spaced.
     depth : float32[node, n]
@@ -46,10 +49,10 @@ class EffectiveDepth:
 
     def position(self, amount: float) -> tuple[int, float]:
         """Node below an amount, and the share of the next one."""
-        step = float(self.log_amount[1] - self.log_amount[0])
-        place = (np.log(max(amount, 1e-6)) - float(self.log_amount[0])) / step
-        node = int(np.clip(np.floor(place), 0, len(self.log_amount) - 2))
-        return node, float(np.clip(place - node, 0.0, 1.0))
+        first, step = float(self.log_amount[0]), float(self.log_amount[1] - self.log_amount[0])
+        place = (math.log(max(amount, 1e-6)) - first) / step
+        node = min(max(math.floor(place), 0), len(self.log_amount) - 2)
+        return node, min(max(place - node, 0.0), 1.0)
 
 
 def effective_depths(
@@ -69,7 +72,7 @@ def effective_depths(
             rows.append(-np.log(np.maximum(transmission, 1e-12)) / amount)
         depth = np.stack(rows)
         strong = np.flatnonzero(depth[0] > FAINTEST)
-        first = int(strong[0]) if strong.size else len(wavelength)
+        first = int(strong[0]) // CELL * CELL if strong.size else len(wavelength)
         result[name] = EffectiveDepth(
             first, np.log(nodes).astype(np.float32), depth[:, first:].astype(np.float32)
         )
