@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from maury.commands.archive import archive
 from maury.commands.options import (
     GridMediumOption,
     LineStrengthsChoice,
@@ -29,6 +30,7 @@ EXIT_INTERRUPTED = 130
 SHOWN_FAILURES = 10
 
 app = typer.Typer(name="simulate", help="Simulate sets of spectra.", no_args_is_help=True)
+app.command()(archive)
 
 
 @app.callback()
