@@ -129,7 +129,7 @@ def continuum_opacity(wavelength: np.ndarray, gas: Gas) -> np.ndarray:
 
 
 def hydrogen_photoionization(wavelength: np.ndarray, gas: Gas) -> np.ndarray:
-    """The part of `continuum_opacity` that ionises H I, from its levels as they are when isolated.
+    """The part of `continuum_opacity` that ionises H I, shortward of the edge of each level.
 
     Parameters
     ----------
@@ -141,8 +141,8 @@ def hydrogen_photoionization(wavelength: np.ndarray, gas: Gas) -> np.ndarray:
     Returns
     -------
     ndarray
-        cm-1, shape (layer, point), corrected for stimulated emission; what goes into dissolved
-        states longward of an edge is in `maury.synthesis.hydrogen.dissolved_opacity`.
+        cm-1, shape (layer, point), corrected for stimulated emission; what there is longward of
+        the Balmer edge is in `maury.synthesis.hydrogen.dissolved_opacity`.
 
     Notes
     -----
