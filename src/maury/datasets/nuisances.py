@@ -14,7 +14,14 @@ from torch.nn import functional
 
 from maury.grid import WavelengthGrid
 
-__all__ = ["ContinuumShape", "Damage", "LineStrengthErrors", "ModelErrors", "StrengthField"]
+__all__ = [
+    "ContinuumShape",
+    "Damage",
+    "ExposureNuisances",
+    "LineStrengthErrors",
+    "ModelErrors",
+    "StrengthField",
+]
 
 # Order number times central wavelength in A: of HARPS, from its thorium-argon solutions.
 ORDER_CONSTANT = 612_172.0
@@ -235,6 +242,9 @@ class Damage(_Settings):
     cosmics : int
         Largest number of pixels that are too bright without being flagged; the number is uniform
         from zero, the excess 5% to five times the mean flux.
+    bad_pixels : int
+        Largest number of pixels that have lost light without being flagged; the number is uniform
+        from zero, and so is what is left of the light.
     """
 
     chunks: int = Field(default=2, ge=0, le=20)
@@ -242,6 +252,7 @@ class Damage(_Settings):
     crop: float = Field(default=0.1, ge=0, le=1)
     crop_length: float = Field(default=300.0, ge=0)
     cosmics: int = Field(default=4, ge=0, le=1000)
+    bad_pixels: int = Field(default=0, ge=0, le=1000)
 
     def apply(
         self, flux: Tensor, valid: Tensor, grid: WavelengthGrid, generator: torch.Generator
@@ -272,6 +283,48 @@ class Damage(_Settings):
             height = 0.05 * 100.0 ** uniform(batch, self.cosmics)
             level = flux.abs().mean(dim=-1, keepdim=True)
             flux = flux.scatter_add(-1, where, level * height * active)
+        if self.bad_pixels:
+            number = (uniform(batch, 1) * (self.bad_pixels + 1)).floor()
+            active = torch.arange(self.bad_pixels, device=device) < number
+            where = (uniform(batch, self.bad_pixels) * pixels).long().clamp(max=pixels - 1)
+            left = torch.where(active, uniform(batch, self.bad_pixels), 1.0)
+            flux = flux.scatter(-1, where, flux.gather(-1, where) * left)
+        return flux, valid
+
+
+class ExposureNuisances(_Settings):
+    """What sets of exposures may have beyond the paper's simulation; nothing by default.
+
+    Parameters
+    ----------
+    line_strengths : LineStrengthErrors, optional
+        Of the star.
+    continuum : ContinuumShape, optional
+        What calibration and merging leave of the spectrograph's response.
+    damage : Damage, optional
+        Cosmic rays, bad and missing pixels.
+    wavelength_offset : float
+        Standard deviation of a shift of the whole wavelength scale, km/s.
+    """
+
+    line_strengths: LineStrengthErrors | None = None
+    continuum: ContinuumShape | None = None
+    damage: Damage | None = None
+    wavelength_offset: float = Field(default=0.0, ge=0, le=100)
+
+    def offset(self, size: int, generator: torch.Generator) -> Tensor:
+        """Shifts of the wavelength scale, km/s, float32[size]."""
+        normal = torch.randn(size, generator=generator, device=generator.device)
+        return self.wavelength_offset * normal
+
+    def apply(
+        self, flux: Tensor, valid: Tensor, grid: WavelengthGrid, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Disturb exposures, flux and valid mask [batch, pixel], by all but the shift."""
+        if self.continuum is not None:
+            flux = flux * self.continuum.sample(len(flux), grid, generator)
+        if self.damage is not None:
+            flux, valid = self.damage.apply(flux, valid, grid, generator)
         return flux, valid
 
 

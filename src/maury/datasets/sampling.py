@@ -97,7 +97,10 @@ class Range:
 
 
 def sample(
-    ranges: Mapping[str, Range], sampling: Sampling, n: int | None = None, seed: int = 0
+    ranges: Mapping[str, Range],
+    sampling: Sampling,
+    n: int | None = None,
+    seed: int | Sequence[int] = 0,
 ) -> NDArray[np.float64]:
     """Parameters of a set of stars.
 
@@ -113,7 +116,8 @@ def sample(
     n
         How many stars; the most that a grid may have. A grid with steps for all needs none.
     seed
-        Fixes uniform and sobol; the first stars of a larger set are those of a smaller one.
+        One number or several; fixes uniform and sobol. The first stars of a larger set are those
+        of a smaller one.
 
     Returns
     -------

@@ -1,0 +1,229 @@
+"""Intrinsic spectra at a spectrograph's resolution, on the pixels that exposures are made from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+from torch import Tensor
+
+from maury.datasets.nuisances import LineStrengthErrors
+from maury.errors import SynthesisError
+from maury.grid import WavelengthGrid
+from maury.instrument.echelle import HARPS, Echelle
+from maury.instrument.photometry import V_RESPONSE, V_WAVELENGTH, v_weights
+from maury.instrument.spectrograph import PixelResponse
+from maury.synthesis.atmosphere import model_atmosphere
+from maury.synthesis.broadening import Broadening
+from maury.synthesis.elements import abundances
+from maury.synthesis.linelist import standard_lines
+from maury.synthesis.synthesize import COVERAGE, LineStrengths, Solver, surface_flux
+from maury.synthesis.table_solver import solve_from_tables, tables_for, tables_needed
+from maury.wavelength import SPEED_OF_LIGHT
+
+__all__ = ["Starlight", "exposure_grid"]
+
+SAMPLES = 4  # of the spectrum before the instrument, to a resolution element
+MARGIN = 60.0  # km/s beyond the grid from which rotation may carry lines into it
+SPARE = 0.1  # Angstrom that the samples keep from the ends of what can be computed
+LEAST_V = 0.5  # share of the V band that is enough to take its mean from
+STAR_STREAM = 0x5DEECE66D  # keeps what a star and what its exposure draw of one seed apart
+
+
+def exposure_grid(grid: WavelengthGrid, echelle: Echelle = HARPS) -> tuple[WavelengthGrid, int]:
+    """The grid on which exposures are computed, and how many of its pixels are one of the grid.
+
+    Pixels too wide for the spectrograph are the mean of several; of as many as there are detector
+    pixels in one, where these are narrow enough.
+
+    Examples
+    --------
+    >>> fine, together = exposure_grid(WavelengthGrid(start=4944.0, step=0.06, size=2**15))
+    >>> fine.start, fine.step, fine.size, together
+    (4943.9775, 0.015, 131072, 4)
+    """
+    needed = math.ceil(grid.step / echelle.widest_pixel(grid.start) - 1e-9)
+    middle = (grid.start + grid.stop) / 2
+    detector = np.interp(middle, echelle.orders["centre"], echelle.orders["dispersion_centre"])
+    together = max(needed, round(grid.step / detector), 1)
+    if together == 1:
+        return grid, 1
+    step = grid.step / together
+    fine = WavelengthGrid(
+        start=round(float(grid.edges[0]) + step / 2, 9),
+        step=step,
+        size=grid.size * together,
+        medium=grid.medium,
+        gaps=grid.gaps,
+    )
+    return fine, together
+
+
+@dataclass(frozen=True, kw_only=True)
+class Starlight:
+    """Spectra of stars as a spectrograph would show them without air, noise and blaze.
+
+    A call takes a row with teff, logg, mh, vmic, vsini, vmac and noise_seed, and gives a spectrum
+    and the columns that belong to it.
+
+    Parameters
+    ----------
+    grid
+        Pixels, stellar rest frame, air.
+    solver, line_strengths
+        As of `maury.synthesis.synthesize.synthesize`.
+    line_errors
+        Errors of the line strengths, another one for each star.
+    resolving_power
+        Of the Gaussian that lines are convolved with.
+    """
+
+    grid: WavelengthGrid
+    solver: Solver = "table"
+    line_strengths: LineStrengths = "calibrated"
+    line_errors: LineStrengthErrors | None = None
+    resolving_power: float = HARPS.resolving_power
+
+    def __call__(self, row: Mapping[str, Any]) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Flux, erg s-1 cm-2 A-1 at the surface, NaN where nothing can be computed; and `flux_v`.
+
+        The column is the mean flux over the V band, which a magnitude refers to. Where the grid
+        holds less than half of the band, the continuum there is taken, dimmed by as much as the
+        lines take from the grid.
+
+        Raises
+        ------
+        SynthesisError
+            If the parameters are out of range or the flux is not finite.
+        """
+        names = ("teff", "logg", "mh", "vmic", "vsini", "vmac", "noise_seed")
+        flux, flux_v = _starlight(self, *(row[name] for name in names))
+        return flux.copy(), {"flux_v": flux_v}
+
+    def make_tables(
+        self, metallicity: Sequence[float], announce: Callable[[str], object] | None = None
+    ) -> None:
+        """Have the opacity tables that stars of these [M/H] take, if any, on disk.
+
+        Parameters
+        ----------
+        metallicity
+            dex.
+        announce
+            Called with what is being made.
+        """
+        if self.solver != "table":
+            return
+        lines = standard_lines(calibrated=self.line_strengths == "calibrated")
+        tables = tables_for(_optics(self.grid, self.resolving_power).wavelength, lines)
+        needed = tables_needed(metallicity)
+        for k, mh in enumerate(needed):
+            if announce is not None:
+                announce(f"Opacity table {k + 1} of {len(needed)}: [M/H] = {mh:+.2f}")
+            tables.table(mh)
+
+    def solve(
+        self, wavelength: NDArray[np.float64], *, teff: float, logg: float, mh: float, vmic: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Flux and continuum at the surface at these wavelengths, not broadened."""
+        lines = standard_lines(calibrated=self.line_strengths == "calibrated")
+        if self.solver == "direct":
+            model = model_atmosphere(teff, logg, mh)
+            return surface_flux(wavelength, model, abundances(mh), lines, vmic)
+        known, flux, continuum = solve_from_tables(
+            wavelength, 0.0, lines, teff=teff, logg=logg, mh=mh, alpha=0.0, vmic=vmic
+        )
+        relative = CubicSpline(known, flux / continuum)(wavelength)
+        continuum = np.interp(wavelength, known, continuum)
+        return relative * continuum, continuum
+
+
+@lru_cache(maxsize=1)
+def _starlight(
+    light: Starlight,
+    teff: float,
+    logg: float,
+    mh: float,
+    vmic: float,
+    vsini: float,
+    vmac: float,
+    noise_seed: int,
+) -> tuple[NDArray[np.float32], float]:
+    # A generative set has one star many times running; it is computed once.
+    optics = _optics(light.grid, light.resolving_power)
+    star = {"teff": teff, "logg": logg, "mh": mh, "vmic": vmic}
+    flux, continuum = light.solve(optics.wavelength, **star)
+    if not np.isfinite(flux).all():
+        raise SynthesisError("The flux is not finite everywhere.")
+    relative = torch.tensor(flux / continuum, dtype=torch.float32)[None]
+    if light.line_errors is not None:
+        generator = torch.Generator().manual_seed(noise_seed ^ STAR_STREAM)
+        relative = light.line_errors.apply(relative, optics.velocity_step, generator)
+    if vsini > 0 or vmac > 0:
+        relative = optics.broaden(relative, vsini, vmac)
+    level = float(np.median(continuum))
+    samples = relative * torch.tensor(continuum / level, dtype=torch.float32)
+    result = np.full(light.grid.size, np.nan, dtype=np.float32)
+    result[optics.part] = level * optics.response(samples)[0].numpy()
+    if optics.v_share >= LEAST_V:
+        return result, float(np.nan_to_num(result.astype(np.float64)) @ optics.v_weight)
+    dimming = float(samples.mean()) * level / float(continuum.mean())
+    return result, dimming * _continuum_v(star)
+
+
+def _continuum_v(star: Mapping[str, float]) -> float:
+    """Mean of the continuum over the V band."""
+    no_lines = standard_lines().between(0.0, 0.0)
+    model, abundance = (
+        model_atmosphere(star["teff"], star["logg"], star["mh"]),
+        abundances(star["mh"]),
+    )
+    _, continuum = surface_flux(V_WAVELENGTH, model, abundance, no_lines, star["vmic"])
+    return float(continuum @ V_RESPONSE / V_RESPONSE.sum())
+
+
+class _Optics:
+    """What is the same for all stars on a grid, and takes a second to make."""
+
+    def __init__(self, grid: WavelengthGrid, resolving_power: float) -> None:
+        beyond = MARGIN / SPEED_OF_LIGHT
+        first = max(grid.edges[0] * (1 - beyond), COVERAGE[0] + SPARE)
+        last = min(grid.edges[-1] * (1 + beyond), COVERAGE[1] - SPARE)
+        if not first < last:
+            raise SynthesisError(
+                f"No spectrum can be computed at {grid.start:.1f}-{grid.stop:.1f} A; allowed are "
+                f"{COVERAGE[0]:g} to {COVERAGE[1]:g} A."
+            )
+        count = math.ceil(math.log(last / first) * SAMPLES * resolving_power)
+        self.wavelength = np.geomspace(first, last, count + 1)
+        self.velocity_step = math.log(last / first) / count * SPEED_OF_LIGHT
+        # Pixels into which no light comes from beyond the samples.
+        reach = 2 / resolving_power
+        edges = np.searchsorted(grid.edges, (first * (1 + reach), last * (1 - reach)))
+        self.part = slice(int(edges[0]), int(edges[1]) - 1)
+        inside = WavelengthGrid(
+            start=float(grid.wavelength[self.part][0]),
+            step=grid.step,
+            size=self.part.stop - self.part.start,
+            medium=grid.medium,
+        )
+        self.response = PixelResponse(inside, self.wavelength, resolving_power=resolving_power)
+        self.broadening = Broadening(self.wavelength.size, self.velocity_step)
+        self.v_weight, self.v_share = v_weights(grid.wavelength)
+
+    def broaden(self, flux: Tensor, vsini: float, vmac: float) -> Tensor:
+        """Rotation and macroturbulence, [1, n]."""
+        widths = {"vsini": torch.tensor([vsini]), "vmac": torch.tensor([vmac])}
+        return self.broadening(flux, velocity=torch.zeros(1), **widths)
+
+
+@lru_cache(maxsize=2)
+def _optics(grid: WavelengthGrid, resolving_power: float) -> _Optics:
+    return _Optics(grid, resolving_power)
