@@ -4,12 +4,12 @@ Wavelengths, energies and transition probabilities are those of the NIST Atomic 
 (Wiese & Fuhr 2009, JPCRD 38, 565; energies: Morton, Wu & Drake 2006, Can. J. Phys. 84, 83). Of a
 triplet the lower levels J = 1 and 2, 0.08 cm-1 apart, are one line and J = 0 another.
 
-Stark widths: electrons' impact at 10,000 K (Bennett & Griem 1971, University of Maryland Technical
-Report 71-097; Griem 1974, Spectral Line Broadening by Plasmas, for 4026 A; Barnard, Cooper & Smith
-1974, JQSRT 14, 1025, for 4471 A), as they are tabulated in the code PoWR. For six lines, the highest of their series, none was at hand: they follow from the two members
-before them by a power of the effective quantum number of the upper level. Ions, the forbidden
-components next to the diffuse lines and shifts are left out, so that wings are too weak where
-electrons are more than some 1e15 per cm3.
+Stark widths: electrons' impact at 10,000 K (Bennett & Griem 1971, University of Maryland report;
+Griem 1974, Spectral Line Broadening by Plasmas, for 4026 A; Barnard, Cooper & Smith 1974, JQSRT 14,
+1025, for 4471 A), as they are tabulated in the code PoWR. For six lines, the highest of their
+series, none was at hand: they follow from the two members before them by a power of the effective
+quantum number of the upper level. Ions, the forbidden components next to the diffuse lines and
+shifts are left out, so that wings are too weak where electrons are more than some 1e15 per cm3.
 """
 
 import numpy as np
