@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from maury.commands.archive import archive
+from maury.commands.exposures import etc, generative
+from maury.commands.filling import OutOption, WorkersOption, show_filling
 from maury.commands.options import (
     GridMediumOption,
     LineStrengthsChoice,
@@ -26,11 +27,7 @@ from maury.commands.options import (
 
 __all__ = ["app"]
 
-EXIT_INTERRUPTED = 130
-SHOWN_FAILURES = 10
-
 app = typer.Typer(name="simulate", help="Simulate sets of spectra.", no_args_is_help=True)
-app.command()(archive)
 
 
 @app.callback()
@@ -52,9 +49,7 @@ def _range(help: str) -> typer.models.OptionInfo:
 
 @app.command()
 def sed(
-    out: Annotated[
-        Path, typer.Option(help="Folder to fill; one that is begun is finished.", metavar="DIR")
-    ],
+    out: OutOption,
     n: Annotated[
         int | None,
         typer.Option(help="Number of spectra; with --sampling grid the most there may be."),
@@ -79,9 +74,7 @@ def sed(
     normalized: NormalizedOption = False,
     solver: SolverOption = SolverChoice.direct,
     line_strengths: LineStrengthsOption = LineStrengthsChoice.calibrated,
-    workers: Annotated[
-        int, typer.Option(min=1, help="Processes that share the work, each on one core.")
-    ] = 1,
+    workers: WorkersOption = 1,
 ) -> None:
     """Compute intrinsic spectra of many stars, and keep them in a folder.
 
@@ -89,9 +82,6 @@ def sed(
     same command goes on where it was. Spectra are in DIR/spectra.zarr, and in catalogue.parquet
     there is one row for each; in Python, maury.SpectrumStore(DIR).spectrum(0) gives the first.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
     from maury.datasets.sampling import Range
     from maury.datasets.seds import SedSimulation, simulate_seds
 
@@ -110,41 +100,17 @@ def sed(
         line_strengths=line_strengths.value,
         solver=solver.value,
     )
-    columns = ("spectra", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    progress = Progress(*columns, console=Console(stderr=True))
-    bar = progress.add_task("")
-
-    def report(count: int, total: int) -> None:
-        progress.start()
-        progress.update(bar, completed=count, total=total)
-
-    store = None
-    try:
-        store = simulate_seds(
+    show_filling(
+        out,
+        lambda report: simulate_seds(
             simulation,
             out,
             workers=workers,
             report=report,
             announce=lambda what: typer.echo(what, err=True),
-        )
-    except KeyboardInterrupt:
-        # Told below, when the bar is gone.
-        pass
-    finally:
-        progress.stop()
-    if store is None:
-        typer.echo(f"Stopped; the same command finishes {out}.", err=True)
-        raise typer.Exit(EXIT_INTERRUPTED)
-    failures = [row for row in store.catalogue.to_pylist() if row["status"] != "done"]
-    typer.echo(
-        f"{out}: {store.done.size:,} of {len(store):,} spectra, {simulation.grid.size:,} pixels, "
-        f"{start:.2f}-{simulation.grid.stop:.2f} A in {medium.value}.",
-        err=True,
+        ),
     )
-    for row in failures[:SHOWN_FAILURES]:
-        typer.echo(f"Spectrum {row['index']} failed: {row['error']}", err=True)
-    if len(failures) > SHOWN_FAILURES:
-        more = len(failures) - SHOWN_FAILURES
-        typer.echo(f"{more:,} more failed; see {out / 'catalogue.parquet'}.", err=True)
-    if failures:
-        raise typer.Exit(1)
+
+
+for verb in (etc, generative, archive):
+    app.command()(verb)

@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from maury.datasets.filling import Row, fill
 from maury.datasets.nuisances import ExposureNuisances
+from maury.datasets.observatory import ExposurePixels
 from maury.datasets.sampling import Range, sample
-from maury.datasets.starlight import Starlight, exposure_grid
+from maury.datasets.starlight import Starlight
 from maury.datasets.store import SpectrumStore
 from maury.errors import SynthesisError
 from maury.grid import HARPS, WavelengthGrid
@@ -33,6 +34,7 @@ __all__ = [
     "ExposureSimulation",
     "GenerativeSimulation",
     "Split",
+    "fastest",
     "simulate_exposures",
 ]
 
@@ -96,6 +98,8 @@ class ExposureSimulation:
     ------
     SynthesisError
         If a quantity is unknown or can take a value that cannot be computed.
+    GridError
+        If nothing can be computed on the grid.
     """
 
     split: Split = "train"
@@ -138,12 +142,13 @@ class ExposureSimulation:
             check_parameters(**star)
             if self.solver == "table":
                 check_vmic(star["vmic"], LOWEST_VMIC)
+        ExposurePixels.of(self.grid, fastest(self.ranges))
 
     @property
     def starlight(self) -> Starlight:
         """What computes a row's spectrum."""
         return Starlight(
-            grid=exposure_grid(self.grid)[0],
+            grid=ExposurePixels.of(self.grid, fastest(self.ranges)).wide,
             solver=self.solver,
             line_strengths=self.line_strengths,
             line_errors=self.nuisances.line_strengths,
@@ -184,6 +189,11 @@ class ExposureSimulation:
             }
             for number, row in enumerate(values.tolist())
         ]
+
+
+def fastest(ranges: Mapping[str, Range]) -> float:
+    """The largest shift by a velocity that there can be, km/s."""
+    return max(abs(end) for name in ("rv", "berv") for end in (ranges[name].low, ranges[name].high))
 
 
 def columns(kind: str) -> pa.Schema:

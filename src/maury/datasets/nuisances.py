@@ -317,15 +317,37 @@ class ExposureNuisances(_Settings):
         normal = torch.randn(size, generator=generator, device=generator.device)
         return self.wavelength_offset * normal
 
+    @property
+    def disturb(self) -> bool:
+        """Whether `apply` does anything."""
+        return self.continuum is not None or self.damage is not None
+
     def apply(
-        self, flux: Tensor, valid: Tensor, grid: WavelengthGrid, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Disturb exposures, flux and valid mask [batch, pixel], by all but the shift."""
+        self,
+        flux: Tensor,
+        sigma: Tensor,
+        valid: Tensor,
+        grid: WavelengthGrid,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Disturb exposures by all but the shift.
+
+        Parameters
+        ----------
+        flux, sigma, valid : Tensor
+            The exposures, the standard deviation of their noise, and where they are valid,
+            [batch, pixel].
+        grid : WavelengthGrid
+            Their pixels.
+        generator : torch.Generator
+            On their device.
+        """
         if self.continuum is not None:
-            flux = flux * self.continuum.sample(len(flux), grid, generator)
+            shape = self.continuum.sample(len(flux), grid, generator)
+            flux, sigma = flux * shape, sigma * shape
         if self.damage is not None:
             flux, valid = self.damage.apply(flux, valid, grid, generator)
-        return flux, valid
+        return flux, sigma, valid
 
 
 def _student(uniform: Tensor) -> Tensor:

@@ -180,11 +180,8 @@ def _starlight(
 
 def _continuum_v(star: Mapping[str, float]) -> float:
     """Mean of the continuum over the V band."""
-    no_lines = standard_lines().between(0.0, 0.0)
-    model, abundance = (
-        model_atmosphere(star["teff"], star["logg"], star["mh"]),
-        abundances(star["mh"]),
-    )
+    no_lines, abundance = standard_lines().between(0.0, 0.0), abundances(star["mh"])
+    model = model_atmosphere(star["teff"], star["logg"], star["mh"])
     _, continuum = surface_flux(V_WAVELENGTH, model, abundance, no_lines, star["vmic"])
     return float(continuum @ V_RESPONSE / V_RESPONSE.sum())
 
