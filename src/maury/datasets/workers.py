@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from maury.errors import MauryError
 
-__all__ = ["Outcome", "share"]
+__all__ = ["Outcome", "do", "share"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ def share(
     workers
         Processes; 0 for none but this one, where no task can kill another.
     cluster
-        Only None yet: the processes are on this machine.
+        Address of a Ray cluster whose machines take the place of the processes; see
+        `maury.datasets.cluster.share_on_cluster`.
 
     Yields
     ------
@@ -76,12 +77,16 @@ def share(
     Raises
     ------
     MauryError
-        If the processes cannot start.
+        If the processes cannot start, or there is no such cluster.
     """
     if cluster is not None:
-        raise MauryError(f"The cluster {cluster!r} cannot be used: only this machine can.")
+        # Ray is an extra.
+        from maury.datasets.cluster import share_on_cluster
+
+        yield from share_on_cluster(function, tasks, cluster, workers)
+        return
     if workers == 0:
-        yield from (_do(function, task) for task in tasks)
+        yield from (do(function, task) for task in tasks)
         return
     waiting = deque(tasks)
     crew: list[_Worker] = []
@@ -174,7 +179,7 @@ def _work(connection: Connection, function: Callable[[Any], Any]) -> None:
     try:
         connection.send(None)
         while True:
-            connection.send(_do(function, connection.recv()))
+            connection.send(do(function, connection.recv()))
     except (EOFError, OSError):
         # The one that gave the tasks is gone.
         return
@@ -186,7 +191,14 @@ def _end_with(parent: BaseProcess) -> None:
     os._exit(1)
 
 
-def _do(function: Callable[[Any], Any], task: Any) -> Outcome:
+def do(function: Callable[[Any], Any], task: Any) -> Outcome:
+    """Call a function on a task, and say what became of it.
+
+    Examples
+    --------
+    >>> do(len, "four").value, do(len, 4).error
+    (4, "TypeError: object of type 'int' has no len()")
+    """
     start = time.perf_counter()
     value, error = None, None
     try:
