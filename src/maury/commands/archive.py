@@ -51,5 +51,12 @@ def archive(
     )
     show_filling(
         out,
-        lambda report: simulate_archive(mock, out, workers=workers, cluster=cluster, report=report),
+        lambda report: simulate_archive(
+            mock,
+            out,
+            workers=workers,
+            cluster=cluster,
+            report=report,
+            announce=lambda what: typer.echo(what, err=True),
+        ),
     )
