@@ -1,0 +1,202 @@
+"""The two decoders of the paper: from the nodes of the bottleneck to a spectrum."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from maury.errors import GridError
+
+__all__ = ["CNNDecoder", "ResNetDecoder"]
+
+REDUCTION = 2**14  # pixels of the spectrum for each position of the coarsest features
+SLOPE = 0.1
+
+# Hidden units of Table B.2 after the linear layer; the first convolution keeps the length.
+CNN_CHANNELS = (512, 512, 256, 128, 128, 128, 64, 64, 64, 32, 32, 32, 16, 16, 16, 1)
+
+# Hidden units of the blocks of Table B.3; the first block keeps the length.
+RESNET_CHANNELS = (512, 512, 512, 256, 256, 256, 128, 128, 64, 64, 32, 32, 16, 16, 16)
+RESNET_KERNEL = 5
+# An instance norm over two positions leaves but signs, over one nothing at all.
+LEAST_POSITIONS = 16
+
+
+class CNNDecoder(nn.Module):
+    r"""One linear layer and fifteen transposed convolutions, Table B.2 of Cvrcek et al. (2024).
+
+    The linear layer makes :math:`512 \cdot \mathrm{pixels} / 2^{14}` features. The first transposed
+    convolution has a kernel of 3 and keeps their length, the other fourteen have kernels of 4 and
+    double it; each is followed by a leaky ReLU of slope 0.1. A convolution with a kernel of 3 gives
+    the spectrum. Fluxes come out as the paper normalises them, so that the continuum is near one.
+
+    Parameters
+    ----------
+    pixels : int
+        Size of the wavelength grid.
+    inputs : int
+        Number of nodes of the bottleneck: labels, and u behind them if there is any.
+
+    Raises
+    ------
+    GridError
+        If the size of the grid is not a multiple of 2^14.
+
+    Examples
+    --------
+    >>> decoder = CNNDecoder(pixels=2**14, inputs=6)
+    >>> decoder(torch.zeros(3, 6)).shape
+    torch.Size([3, 16384])
+    """
+
+    architecture = "cnn-decoder"
+    architecture_version = 1
+
+    def __init__(self, *, pixels: int, inputs: int) -> None:
+        super().__init__()
+        self.pixels = pixels
+        self.inputs = inputs
+        positions = coarse_positions(pixels, "CNN decoder")
+        self.expand = nn.Linear(inputs, CNN_CHANNELS[0] * positions)
+        layers: list[nn.Module] = []
+        channels = CNN_CHANNELS[0]
+        for i, units in enumerate(CNN_CHANNELS[1:]):
+            kernel, stride = (3, 1) if i == 0 else (4, 2)
+            convolution = nn.ConvTranspose1d(channels, units, kernel, stride, padding=1)
+            keep_signal(convolution, stride, slope=SLOPE)
+            layers += [convolution, nn.LeakyReLU(SLOPE, inplace=True)]
+            channels = units
+        self.layers = nn.Sequential(*layers)
+        self.spectrum = nn.Conv1d(channels, 1, 3, padding=1)
+        start_at_continuum(self.spectrum)
+
+    @property
+    def hyperparameters(self) -> dict[str, int]:
+        """The keyword arguments that make a decoder of the same shape."""
+        return {"pixels": self.pixels, "inputs": self.inputs}
+
+    def forward(self, nodes: Float[Tensor, "batch input"]) -> Float[Tensor, "batch pixel"]:
+        """Normalised fluxes of the nodes of a bottleneck."""
+        features = self.expand(nodes).unflatten(1, (CNN_CHANNELS[0], -1))
+        return self.spectrum(self.layers(features))[:, 0].float()
+
+
+class _Block(nn.Module):
+    """PreActTransResNetBlock of Fig. B.2, which may double the length."""
+
+    def __init__(self, channels: int, units: int, stride: int) -> None:
+        super().__init__()
+        padding = (RESNET_KERNEL - 1) // 2
+        self.first = nn.ConvTranspose1d(
+            channels, units, RESNET_KERNEL, stride, padding, output_padding=stride - 1
+        )
+        self.second = nn.ConvTranspose1d(units, units, RESNET_KERNEL, padding=padding)
+        self.skip = (
+            None
+            if stride == 1 and channels == units
+            else nn.ConvTranspose1d(channels, units, 1, stride, output_padding=stride - 1)
+        )
+        for convolution in (self.first, self.second):
+            keep_signal(convolution, convolution.stride[0], slope=0.0)
+
+    def forward(self, features: Tensor) -> Tensor:
+        active = functional.relu(functional.instance_norm(features))
+        change = self.first(active)
+        change = self.second(functional.relu_(functional.instance_norm(change)))
+        return change + (features if self.skip is None else self.skip(active))
+
+
+class ResNetDecoder(nn.Module):
+    r"""One linear layer and fifteen residual blocks, Table B.3 of Cvrcek et al. (2024).
+
+    Each block (Fig. B.2) has two transposed convolutions, each after an instance norm without
+    parameters and a ReLU. The paper's text gives their kernels as 3; its count of parameters in
+    Table 9 holds for kernels of 5, and for a first convolution that changes the number of channels
+    rather than the second. The first block keeps the length and adds its input unchanged; the
+    other fourteen double the length with a stride of 2, also in the convolution of kernel 1 on
+    their skip path, which sees what the first convolution sees. A convolution with a kernel of 3
+    gives the spectrum.
+
+    On grids of less than :math:`2^{18}` pixels the linear layer makes 16 positions rather than
+    :math:`\mathrm{pixels} / 2^{14}`, and as many blocks more keep the length, since instance norms
+    need some positions to average over. The full grid has 20.
+
+    Parameters
+    ----------
+    pixels : int
+        Size of the wavelength grid.
+    inputs : int
+        Number of nodes of the bottleneck: labels, and u behind them if there is any.
+
+    Raises
+    ------
+    GridError
+        If the size of the grid is not a multiple of 2^14.
+
+    Examples
+    --------
+    >>> decoder = ResNetDecoder(pixels=2**14, inputs=6)
+    >>> decoder(torch.zeros(3, 6)).shape
+    torch.Size([3, 16384])
+    """
+
+    architecture = "resnet-decoder"
+    architecture_version = 1
+
+    def __init__(self, *, pixels: int, inputs: int) -> None:
+        super().__init__()
+        self.pixels = pixels
+        self.inputs = inputs
+        positions = coarse_positions(pixels, "ResNet decoder")
+        keeping = 1
+        while positions < LEAST_POSITIONS:
+            positions *= 2
+            keeping += 1
+        channels = RESNET_CHANNELS[0]
+        self.expand = nn.Linear(inputs, channels * positions)
+        blocks = []
+        for i, units in enumerate(RESNET_CHANNELS):
+            blocks.append(_Block(channels, units, stride=1 if i < keeping else 2))
+            channels = units
+        self.blocks = nn.Sequential(*blocks)
+        self.spectrum = nn.Conv1d(channels, 1, 3, padding=1)
+        start_at_continuum(self.spectrum)
+
+    @property
+    def hyperparameters(self) -> dict[str, int]:
+        """The keyword arguments that make a decoder of the same shape."""
+        return {"pixels": self.pixels, "inputs": self.inputs}
+
+    def forward(self, nodes: Float[Tensor, "batch input"]) -> Float[Tensor, "batch pixel"]:
+        """Normalised fluxes of the nodes of a bottleneck."""
+        features = self.expand(nodes).unflatten(1, (RESNET_CHANNELS[0], -1))
+        return self.spectrum(self.blocks(features))[:, 0].float()
+
+
+def coarse_positions(pixels: int, name: str) -> int:
+    """How many times 2^14 pixels the grid has; raises GridError if that is not a whole number."""
+    if pixels < 1 or pixels % REDUCTION:
+        raise GridError(
+            f"The {name} needs a grid whose size is a multiple of {REDUCTION}, "
+            f"which {pixels} is not."
+        )
+    return pixels // REDUCTION
+
+
+def keep_signal(convolution: nn.ConvTranspose1d, stride: int, *, slope: float) -> None:
+    """Start a transposed convolution so that a signal behind a (leaky) ReLU keeps its size.
+
+    PyTorch's own start counts the outputs instead of the inputs of a transposed convolution.
+    """
+    inputs = convolution.in_channels * max(convolution.kernel_size[0] / stride, 1)
+    nn.init.normal_(convolution.weight, std=(2 / ((1 + slope**2) * inputs)) ** 0.5)
+    nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+
+
+def start_at_continuum(convolution: nn.Conv1d) -> None:
+    """Start the last convolution near the continuum, which is one, with little structure."""
+    with torch.no_grad():
+        convolution.weight.mul_(0.1)
+    nn.init.ones_(convolution.bias)  # type: ignore[arg-type]
