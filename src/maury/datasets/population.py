@@ -176,7 +176,7 @@ def _colour(teff: Array) -> Array:
 def _spots(teff: Array, period: Array, random: np.random.Generator) -> Array:
     """More on fast rotators, none on stars without a convective envelope."""
     mean = 0.25 * np.exp(-period / 20.0) * np.interp(teff, (6250.0, 6750.0), (1.0, 0.0))
-    return np.asarray(np.minimum(mean * random.lognormal(0.0, 0.5, teff.size), 0.4))
+    return np.asarray(np.minimum(mean * random.lognormal(0.0, 0.5, teff.size), 0.25))
 
 
 def _spot_temperature(teff: Array) -> Array:

@@ -174,6 +174,7 @@ def simulate_seds(
     folder: str | Path,
     *,
     workers: int = 1,
+    cluster: str | None = None,
     report: Callable[[int, int], object] | None = None,
     announce: Callable[[str], object] | None = None,
 ) -> SpectrumStore:
@@ -192,6 +193,9 @@ def simulate_seds(
     workers
         Processes, each on one core. A script that calls this needs the usual
         ``if __name__ == "__main__":``.
+    cluster
+        Address of a Ray cluster in the place of the processes; see
+        `maury.datasets.cluster.share_on_cluster`.
     report
         Called with the number of spectra that are done or failed and that of all: at the start
         and after each.
@@ -232,6 +236,7 @@ def simulate_seds(
         compute=_Synthesis(simulation),
         shard=SHARDS[simulation.solver],
         workers=workers,
+        cluster=cluster,
         prepare=make_tables,
         report=report,
     )
