@@ -127,6 +127,40 @@ def test_compiled_loops_do_appendix_a(grid: WavelengthGrid) -> None:
     assert ((sigma - spread) / spread.amax(dim=1, keepdim=True))[:, inner].abs().max() < 2e-5
 
 
+def test_whole_numbers_are_spectra_too(part: ExposureCalculator) -> None:
+    chosen = settings(3)
+    counts = torch.randint(1000, 30000, (3, PART.size), dtype=torch.int16)
+    for way in (
+        lambda stars: part(stars, chosen, flux_v=2e4, noise=False)[0],
+        lambda stars: mean_flux(part.photoelectrons(stars, chosen, flux_v=2e4)),
+    ):
+        torch.testing.assert_close(way(counts), way(counts.float()))
+
+
+def test_an_exposure_with_a_seed_of_its_own_is_the_same_in_any_batch(
+    part: ExposureCalculator,
+) -> None:
+    stars, seeds = flat(PART, 3), [4, 5, 2**63 - 1]
+    flux, _ = part(stars, Settings(), flux_v=1.0, seeds=seeds)
+    alone, sigma = part(stars[2:], Settings(), flux_v=1.0, seeds=seeds[2:])
+    assert torch.equal(flux[2], alone[0]) and not torch.equal(flux[1], alone[0])
+    kept = torch.empty(3, PART.size)
+    same, nothing = part(stars, Settings(), flux_v=1.0, seeds=seeds, uncertainty=False, out=kept)
+    assert torch.equal(same, flux) and same.data_ptr() == kept.data_ptr()
+    assert nothing.shape == (3, 0) and sigma.shape == alone.shape
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_does_the_same_sums() -> None:
+    chosen = settings(3)
+    stars = 1 - 0.6 * torch.rand(3, PART.size, generator=torch.Generator().manual_seed(1))
+    here = ExposureCalculator(PART)(stars, chosen, flux_v=0.8, noise=False)
+    there = ExposureCalculator(PART).cuda()(stars.cuda(), chosen, flux_v=0.8, noise=False)
+    for ours, theirs in zip(here, there, strict=True):
+        error = (ours - theirs.cpu())[:, 400:-400] / ours.amax(dim=1, keepdim=True)
+        assert error.abs().max() < 2e-5
+
+
 def test_noise_has_the_variance_of_a2(part: ExposureCalculator) -> None:
     chosen, stars = Settings(magnitude=11.0, exposure=100.0, moon=0.9), flat(PART, 64)
     clean, sigma = part(stars, chosen, flux_v=1.0, noise=False)

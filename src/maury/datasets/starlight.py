@@ -28,7 +28,7 @@ from maury.synthesis.synthesize import COVERAGE, LineStrengths, Solver, surface_
 from maury.synthesis.table_solver import solve_from_tables, tables_for, tables_needed
 from maury.wavelength import SPEED_OF_LIGHT
 
-__all__ = ["Starlight", "exposure_grid"]
+__all__ = ["LEAST_V", "StarOptics", "Starlight", "exposure_grid"]
 
 SAMPLES = 4  # of the spectrum before the instrument, to a resolution element
 MARGIN = 60.0  # km/s beyond the grid from which rotation may carry lines into it
@@ -166,15 +166,13 @@ def _starlight(
     if light.line_errors is not None:
         generator = torch.Generator().manual_seed(noise_seed ^ STAR_STREAM)
         relative = light.line_errors.apply(relative, optics.velocity_step, generator)
-    if vsini > 0 or vmac > 0:
-        relative = optics.broaden(relative, vsini, vmac)
     level = float(np.median(continuum))
-    samples = relative * torch.tensor(continuum / level, dtype=torch.float32)
-    result = np.full(light.grid.size, np.nan, dtype=np.float32)
-    result[optics.part] = level * optics.response(samples)[0].numpy()
+    shape = torch.tensor(continuum / level, dtype=torch.float32)[None]
+    widths = torch.tensor([[vsini], [vmac]])
+    result = level * optics(relative, shape, vsini=widths[0], vmac=widths[1])[0].numpy()
     if optics.v_share >= LEAST_V:
         return result, float(np.nan_to_num(result.astype(np.float64)) @ optics.v_weight)
-    dimming = float(samples.mean()) * level / float(continuum.mean())
+    dimming = float(np.nanmean(result)) / float(continuum.mean())
     return result, dimming * _continuum_v(star)
 
 
@@ -186,41 +184,88 @@ def _continuum_v(star: Mapping[str, float]) -> float:
     return float(continuum @ V_RESPONSE / V_RESPONSE.sum())
 
 
-class _Optics:
-    """What is the same for all stars on a grid, and takes a second to make."""
+class StarOptics(torch.nn.Module):
+    """From the spectra of stars as they are to pixels at a spectrograph's resolution.
 
-    def __init__(self, grid: WavelengthGrid, resolving_power: float) -> None:
-        beyond = MARGIN / SPEED_OF_LIGHT
-        first = max(grid.edges[0] * (1 - beyond), COVERAGE[0] + SPARE)
-        last = min(grid.edges[-1] * (1 + beyond), COVERAGE[1] - SPARE)
-        if not first < last:
-            raise SynthesisError(
-                f"No spectrum can be computed at {grid.start:.1f}-{grid.stop:.1f} A; allowed are "
-                f"{COVERAGE[0]:g} to {COVERAGE[1]:g} A."
-            )
-        count = math.ceil(math.log(last / first) * SAMPLES * resolving_power)
-        self.wavelength = np.geomspace(first, last, count + 1)
-        self.velocity_step = math.log(last / first) / count * SPEED_OF_LIGHT
-        # Pixels into which no light comes from beyond the samples.
+    Parameters
+    ----------
+    grid : WavelengthGrid
+        The pixels, stellar rest frame, air.
+    resolving_power : float
+        Of the Gaussian that lines are convolved with.
+    wavelength : float64[n], optional
+        Samples that spectra come on, uniform in their logarithm; by default as far as lines can be
+        carried into the grid and spectra can be computed.
+
+    Attributes
+    ----------
+    wavelength : float64[n]
+        The samples, Angstrom in air.
+    velocity_step : float
+        Their distance, c times that of their logarithms, km/s.
+    part : slice
+        Pixels into which no light comes from beyond the samples.
+
+    Raises
+    ------
+    SynthesisError
+        If there are no such pixels.
+    """
+
+    def __init__(
+        self,
+        grid: WavelengthGrid,
+        resolving_power: float = HARPS.resolving_power,
+        wavelength: NDArray[np.float64] | None = None,
+    ) -> None:
+        super().__init__()
+        if wavelength is None:
+            beyond = MARGIN / SPEED_OF_LIGHT
+            first = max(grid.edges[0] * (1 - beyond), COVERAGE[0] + SPARE)
+            last = min(grid.edges[-1] * (1 + beyond), COVERAGE[1] - SPARE)
+            count = max(math.ceil(math.log(last / first) * SAMPLES * resolving_power), 1)
+            wavelength = np.geomspace(first, last, count + 1)
+        self.wavelength, self.size = wavelength, grid.size
+        first, last = float(wavelength[0]), float(wavelength[-1])
+        self.velocity_step = math.log(last / first) / (len(wavelength) - 1) * SPEED_OF_LIGHT
         reach = 2 / resolving_power
         edges = np.searchsorted(grid.edges, (first * (1 + reach), last * (1 - reach)))
         self.part = slice(int(edges[0]), int(edges[1]) - 1)
+        if not self.part.start < self.part.stop:
+            raise SynthesisError(
+                f"Spectra of {first:.1f}-{last:.1f} A do not cover the pixels of "
+                f"{grid.start:.1f}-{grid.stop:.1f} A."
+            )
         inside = WavelengthGrid(
             start=float(grid.wavelength[self.part][0]),
             step=grid.step,
             size=self.part.stop - self.part.start,
             medium=grid.medium,
         )
-        self.response = PixelResponse(inside, self.wavelength, resolving_power=resolving_power)
-        self.broadening = Broadening(self.wavelength.size, self.velocity_step)
+        self.response = PixelResponse(inside, wavelength, resolving_power=resolving_power)
+        self.broadening = Broadening(wavelength.size, self.velocity_step)
         self.v_weight, self.v_share = v_weights(grid.wavelength)
 
-    def broaden(self, flux: Tensor, vsini: float, vmac: float) -> Tensor:
-        """Rotation and macroturbulence, [1, n]."""
-        widths = {"vsini": torch.tensor([vsini]), "vmac": torch.tensor([vmac])}
-        return self.broadening(flux, velocity=torch.zeros(1), **widths)
+    def forward(
+        self, relative: Tensor, continuum: Tensor, *, vsini: Tensor, vmac: Tensor
+    ) -> Tensor:
+        """Flux in the pixels, [batch, pixel], NaN where the samples do not reach.
+
+        Parameters
+        ----------
+        relative, continuum : Tensor
+            Flux over the continuum, and the continuum, at the samples, [batch, n].
+        vsini, vmac : Tensor
+            Projected rotation and macroturbulence, km/s, [batch].
+        """
+        if (vsini > 0).any() or (vmac > 0).any():
+            still = torch.zeros_like(vsini)
+            relative = self.broadening(relative, velocity=still, vsini=vsini, vmac=vmac)
+        result = relative.new_full((len(relative), self.size), torch.nan)
+        result[:, self.part] = self.response(relative * continuum)
+        return result
 
 
 @lru_cache(maxsize=2)
-def _optics(grid: WavelengthGrid, resolving_power: float) -> _Optics:
-    return _Optics(grid, resolving_power)
+def _optics(grid: WavelengthGrid, resolving_power: float) -> StarOptics:
+    return StarOptics(grid, resolving_power)

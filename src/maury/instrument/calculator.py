@@ -122,6 +122,9 @@ class ExposureCalculator(torch.nn.Module):
         for name, value in buffers.items():
             tensor = torch.tensor(value, dtype=torch.float32)
             self.register_buffer(name, tensor, persistent=False)
+        for name, depths in self.depths.items():
+            tensor = torch.from_numpy(depths.depth)
+            self.register_buffer(f"{name}_depth", tensor, persistent=False)
         self.cells = self._cells()
         there = np.flatnonzero(self.light_weight.numpy())
         self.observed = (int(there[0]), int(there[-1]) + 1) if there.size else (0, 0)
@@ -157,6 +160,7 @@ class ExposureCalculator(torch.nn.Module):
             On the grid, barycentric frame.
         """
         columns = settings.columns(len(sed))
+        sed = sed if sed.is_floating_point() else sed.float()
         earth = torch.as_tensor(1 + columns["berv"] / SPEED_OF_LIGHT, device=sed.device)
         star = torch.as_tensor(doppler_factor(columns["rv"]), device=sed.device)
         smooth, sky, sky_lines = self._smooth(columns)
@@ -317,11 +321,16 @@ class ExposureCalculator(torch.nn.Module):
 
     def _air(self, columns: dict[str, NDArray[np.float64]], device: torch.device) -> Tensor:
         """Transmission of oxygen and water, observatory frame, [batch, pixel]."""
-        result = torch.ones(len(columns["airmass"]), self.grid.size, device=device)
-        for row, airmass, pwv in zip(result, columns["airmass"], columns["pwv"], strict=True):
-            for first, below, above, u, v in self._amounts(airmass, pwv).values():
-                depth = u * torch.as_tensor(below) + v * torch.as_tensor(above)
-                row[first:] *= torch.exp(-depth.to(device))
+        airmass = columns["airmass"]
+        result = torch.ones(len(airmass), self.grid.size, device=device)
+        for name, amounts in (("oxygen", airmass), ("water", airmass * columns["pwv"])):
+            table, depths = getattr(self, f"{name}_depth"), self.depths[name]
+            node, share = zip(*(depths.position(amount) for amount in amounts), strict=True)
+            places = torch.tensor(node, device=device)
+            weight = torch.tensor(share, dtype=torch.float32, device=device)[:, None]
+            depth = torch.lerp(table[places], table[places + 1], weight)
+            amount = torch.tensor(amounts, dtype=torch.float32, device=device)[:, None]
+            result[:, depths.first :] *= torch.exp(-amount * depth)
         return result
 
     def _upsample(self, coarse: NDArray[np.float64], device: torch.device) -> Tensor:

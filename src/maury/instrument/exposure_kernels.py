@@ -245,7 +245,7 @@ def _run(first: int, origin: float, slope: float, lead: float) -> tuple[int, int
     return int(whole), max(int(np.ceil(edge - origin)) - first, 1)
 
 
-@numba.njit(cache=True, fastmath=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 def expose(
     star: NDArray[np.float32] | NDArray[np.int16],
     light: Row,
