@@ -205,14 +205,15 @@ HARPS = Echelle.from_table(
     collecting_area=8.8564e4,
     spatial_pixels=4.8,
     readout_noise={"normal": 4.9, "slow": 2.9},
-    dark_current=4.0,
+    dark_current=1.1,
     citation=str(_tables()["harps_citation"]),
 )
 """HARPS at the ESO 3.6-m telescope (Mayor et al. 2003, The Messenger 114, 20).
 
-Collecting area: ESO, 3.6-m telescope. Readout noise: ESO, HARPS detectors. Spatial pixels: see
-`maury.instrument.spectrograph.HARPS`. No dark current is published; that of FEROS, whose detector
-is of the same make, is taken: a sixth of the readout variance of the normal mode in an hour.
+Collecting area: "M1 clear area" of ESO's page on the 3.6-m telescope, the mirror of 3.566 m less the
+secondary of 1.200 m. Readout noise: ESO's page on HARPS's detectors. Spatial pixels: see
+`maury.instrument.spectrograph.HARPS`. ESO shows its dark current as a plot alone; that of FEROS,
+whose detector is of the same make, is taken: a twentieth of the readout variance in an hour.
 """
 
 FEROS = Echelle.from_table(
@@ -222,8 +223,11 @@ FEROS = Echelle.from_table(
     fibre=2.0,
     collecting_area=np.pi / 4 * 220.0**2,
     spatial_pixels=10.0,
-    readout_noise={"normal": 3.0},
-    dark_current=4.0,
+    readout_noise={"normal": 4.8, "slow": 2.67},
+    dark_current=1.1,
     citation=str(_tables()["feros_citation"]),
 )
-"""FEROS at the MPG/ESO 2.2-m telescope (Kaufer et al. 1999, The Messenger 95, 8), as designed."""
+"""FEROS at the MPG/ESO 2.2-m telescope (Kaufer et al. 1999, The Messenger 95, 8), as designed.
+
+Readout noise and dark current: ESO's page on FEROS's CCD tests, November 2003 to December 2004.
+"""
