@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from astropy.config import get_cache_dir
 from numba import njit, prange
 from scipy.linalg import eigh
+from scipy.sparse import csr_array
 
 from maury.synthesis.atmosphere import model_atmosphere
 from maury.synthesis.linelist import LineList
@@ -19,11 +21,13 @@ from maury.synthesis.low_rank import LOWER, TURBULENCE, UPPER, LowRankOpacity
 from maury.synthesis.opacity import fingerprint
 from maury.synthesis.opacity_grid import LOWEST_VMIC, OpacityGrid
 from maury.synthesis.opacity_nodes import (
-    LOG_PRESSURE,
     METALLICITY,
-    TEMPERATURE,
-    node_stencil,
-    node_table,
+    SHAPE,
+    coefficient_table,
+    nearest_node,
+    node_states,
+    spline_matrix,
+    values_matrix,
 )
 from maury.synthesis.opacity_transfer import (
     LOG_LEVEL,
@@ -44,9 +48,7 @@ TRAINING = 3000  # states of the gas that the components are fitted to
 SAMPLE = 40000  # pixels that amplitudes are fitted at
 BLOCK = 4096  # pixels at a time
 LAYERS = (12, 66)  # of the atmosphere, where flux and lines form: optical depths of 10^-5.4 to 20
-SMOOTH = 1e-4  # of the amplitudes' third differences, against their errors at the nodes
 SEED = 0
-INTEGERS = np.float32(LOG_LEVEL), np.float32(LOG_STEP)
 
 
 def cached_low_rank(
@@ -82,7 +84,7 @@ def cached_low_rank(
     grid = OpacityGrid(alpha=alpha, lines=lines, span=span, folder=folder, workers=workers)
     folder = Path(get_cache_dir()) / "maury" if folder is None else folder
     names = [fingerprint(grid.lines, span, float(mh), alpha, LOWEST_VMIC) for mh in METALLICITY]
-    settings = (names, rank, TRAINING, SAMPLE, SMOOTH, SEED, TURBULENCE.tolist())
+    settings = (names, rank, TRAINING, SAMPLE, SEED, TURBULENCE.tolist())
     name = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     path = folder / f"low-rank-{name}"
     if not path.with_suffix(".json").exists():
@@ -117,7 +119,7 @@ def fit_low_rank(grids: Sequence[OpacityGrid], rank: int = RANK) -> LowRankOpaci
     values, vectors = eigh(gram, subset_by_index=(last - rank + 1, last))
     # The first component first, each of unit length over the sampled pixels.
     project = (vectors / np.sqrt(values)).T[::-1].astype(np.float32)
-    nodes = node_table().max() + 1
+    nodes = node_states()[0].size
     means, bases = [], []
     amplitudes = np.zeros((METALLICITY.size * TURBULENCE.size * nodes, rank))
     overlap = np.zeros((rank, rank))
@@ -133,17 +135,17 @@ def fit_low_rank(grids: Sequence[OpacityGrid], rank: int = RANK) -> LowRankOpaci
         for m in range(METALLICITY.size):
             table = block.table(m)
             for v, taps in enumerate(block.taps):
-                logs = _widened(table, taps, block.margin, sparse, *INTEGERS)
+                widened = _widened(table, taps, block.margin, sparse)
                 first = (m * TURBULENCE.size + v) * nodes
-                amplitudes[first : first + nodes] += (logs - mean[::sparse]) @ thin
-    amplitudes = np.linalg.solve(overlap, amplitudes.T).T
+                amplitudes[first : first + nodes] += (widened - mean[::sparse]) @ thin
+    fitted = np.linalg.solve(overlap, amplitudes.T).T
     shape = (METALLICITY.size, TURBULENCE.size, nodes, rank)
     wave, level, components, coefficients = _continuum(grids)
     return LowRankOpacity(
         wavelength=torch.from_numpy(np.concatenate([grid.wavelength for grid in grids])),
         mean=torch.from_numpy(np.concatenate(means)),
         components=torch.from_numpy(np.concatenate(bases, axis=1)),
-        amplitudes=torch.from_numpy(_spline_coefficients(amplitudes.reshape(shape))),
+        amplitudes=torch.from_numpy(_spline_coefficients(fitted.reshape(shape))),
         continuum_wavelength=torch.from_numpy(wave),
         continuum_mean=torch.from_numpy(level),
         continuum_components=torch.from_numpy(components),
@@ -165,11 +167,11 @@ def _training_states(rng: np.random.Generator) -> np.ndarray:
         # Even in 1 / Teff: the molecules of cool stars take most components.
         teff = 1 / rng.uniform(1 / UPPER[0], 1 / LOWER[0])
         star = model_atmosphere(teff, logg, mh)
-        rows, weights = node_stencil(star)
         layer = int(rng.integers(*LAYERS))
+        node = nearest_node(star.temperature[layer], np.log10(star.pressure[layer]))
         m = int(np.abs(METALLICITY - mh).argmin())
         v = int(np.abs(TURBULENCE - vmic).argmin())
-        states.append((m, v, int(rows[layer, weights[layer].argmax()])))
+        states.append((m, v, node))
     return np.array(sorted(set(states)))
 
 
@@ -183,10 +185,17 @@ class _Block:
         self.taps = turbulence_kernels(widening * (centre / STEP) ** 2).astype(np.float32)
         self.margin = self.taps.shape[1] - 1
 
-    def table(self, m: int, nodes: np.ndarray | None = None) -> np.ndarray:
+    def table(self, m: int, nodes: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """ln of the opacity of some nodes, with the margin on either side."""
         lines = self.grid.table(float(METALLICITY[m])).lines
         columns = slice(MARGIN + self.first - self.margin, MARGIN + self.last + self.margin)
-        return np.ascontiguousarray(lines[:, columns] if nodes is None else lines[nodes, columns])
+        return LOG_LEVEL + LOG_STEP * (_to_nodes()[nodes] @ lines[:, columns].astype(np.float32))
+
+
+@cache
+def _to_nodes() -> csr_array:
+    """The matrix from a table's coefficients to values at nodes."""
+    return csr_array(values_matrix()[:, coefficient_table().ravel() >= 0].astype(np.float32))
 
 
 def _blocks(grids: Sequence[OpacityGrid]) -> Iterator[_Block]:
@@ -204,12 +213,12 @@ def _training_logs(block: _Block, training: np.ndarray, step: int) -> np.ndarray
             here = np.flatnonzero((training[:, 0] == m) & (training[:, 1] == v))
             if here.size:
                 table = block.table(m, training[here, 2])
-                logs[here] = _widened(table, taps, block.margin, step, *INTEGERS)
+                logs[here] = _widened(table, taps, block.margin, step)
     return logs
 
 
 @njit(parallel=True, fastmath=True, error_model="numpy", cache=True)
-def _widened(table, taps, margin, step, level, scale):
+def _widened(table, taps, margin, step):
     """ln of the opacity convolved with a kernel, at every ``step`` pixels, (node, pixel)."""
     size = (table.shape[1] - 2 * margin + step - 1) // step
     result = np.empty((table.shape[0], size), np.float32)
@@ -218,7 +227,7 @@ def _widened(table, taps, margin, step, level, scale):
         if taps[j] > 0:
             reach = j
     for node in prange(table.shape[0]):
-        raw = np.exp(level + scale * table[node].astype(np.float32))
+        raw = np.exp(table[node])
         row = np.zeros(size, np.float32)
         for j in range(-reach, reach + 1):
             tap = taps[abs(j)]
@@ -239,7 +248,8 @@ def _continuum(
     keep = [w < end for w, end in zip(wave, ends, strict=True)]
     logs = np.stack(
         [
-            np.concatenate(
+            _to_nodes()
+            @ np.concatenate(
                 [g.table(float(mh)).continuum[:, k] for g, k in zip(grids, keep, strict=True)],
                 axis=1,
             )
@@ -261,35 +271,14 @@ def _spline_coefficients(amplitudes: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     amplitudes
-        Shape (mh, vmic, node of the table, component); microturbulence may have one value alone.
+        Shape (mh, vmic, node, component); microturbulence may have one value alone.
     """
-    there = node_table() >= 0
-    nodes = np.empty((2, np.count_nonzero(there)), int)
-    nodes[:, node_table()[there]] = np.nonzero(there)
-    rows, columns = TEMPERATURE.size + 2, LOG_PRESSURE.size + 2
-    values = np.zeros((nodes.shape[1], rows, columns))
-    for a, x in ((-1, 1 / 6), (0, 2 / 3), (1, 1 / 6)):
-        for b, y in ((-1, 1 / 6), (0, 2 / 3), (1, 1 / 6)):
-            values[np.arange(nodes.shape[1]), nodes[0] + 1 + a, nodes[1] + 1 + b] = x * y
-    # Where there is no node the splines go on smoothly.
-    roughness = np.concatenate(
-        [
-            np.diff(np.eye(rows * columns).reshape(-1, rows, columns), 3, axis).reshape(
-                rows * columns, -1
-            )
-            for axis in (1, 2)
-        ],
-        axis=1,
-    )
-    matrix = values.reshape(len(values), -1)
-    normal = matrix.T @ matrix + SMOOTH**2 * roughness @ roughness.T
-    inverse = np.linalg.solve(normal, matrix.T)
-    result = np.einsum("sn,mvnr->mvsr", inverse, amplitudes, optimize=True)
+    result = np.einsum("sn,mvnr->mvsr", spline_matrix(), amplitudes, optimize=True)
     result = np.tensordot(_interpolating(METALLICITY.size), result, (1, 0))
     if amplitudes.shape[1] > 1:
         turned = np.tensordot(_interpolating(TURBULENCE.size), result, (1, 1))
         result = np.moveaxis(turned, 0, 1)
-    return result.reshape(*result.shape[:2], rows, columns, -1).astype(np.float32)
+    return result.reshape(*result.shape[:2], *SHAPE, -1).astype(np.float32)
 
 
 def _interpolating(size: int) -> np.ndarray:

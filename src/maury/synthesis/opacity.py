@@ -20,7 +20,7 @@ from maury.synthesis.equation_of_state import solve
 from maury.synthesis.hydrogen import hydrogen_opacity
 from maury.synthesis.linelist import LineList, standard_lines
 from maury.synthesis.lines import line_opacity
-from maury.synthesis.opacity_nodes import node_states
+from maury.synthesis.opacity_nodes import coefficient_table, node_states, spline_matrix
 from maury.synthesis.opacity_transfer import (
     CONTINUUM_STEP,
     LOG_LEVEL,
@@ -37,6 +37,7 @@ __all__ = ["OpacityTable", "check_vmic", "fingerprint"]
 
 HIGHEST_VMIC = 5.0  # km/s
 CHUNK = 16  # nodes computed at a time
+PARTS = 16  # of a table, written one by one
 # Lines are followed to this fraction of the continuum; in cool gas, where molecules are a thousand
 # times as opaque, ten times as far would change 1e-4 of the opacity and take twice as long.
 CUTOFF, COOL_CUTOFF, COOL = 3e-4, 3e-3, 3000.0
@@ -57,17 +58,18 @@ DATA = (
 class OpacityTable:
     """ln of the opacity per gram over (ln T, log P) at fixed abundances and microturbulence.
 
-    A star's spectrum then takes the interpolation of its layers' opacities, see `node_stencil`,
+    A star's spectrum then takes the interpolation of its layers' opacities, see `spline_stencil`,
     and a formal solution: no line is summed. The electron density is solved from temperature,
     pressure and abundances, and not taken from the model.
 
     Parameters
     ----------
     lines
-        16-bit integers, shape (node, pixel), 100 pixels more on either side than the table's
-        range: ln of cm2 g-1 in steps of 4e-4; may be mapped from disk.
+        Coefficients of cubic B-splines, shape (coefficient, pixel), 100 pixels more on either side
+        than the table's range: ln of cm2 g-1 from e^3 on in steps of 4e-4, 16-bit integers; may be
+        mapped from disk.
     continuum
-        The same without lines every 5 A, float32, shape (node, point).
+        The same without lines every 5 A, float32, ln of cm2 g-1, shape (coefficient, point).
     start
         First wavelength, Angstrom in air, stellar rest frame; the steps are 0.01 A.
     mh, alpha, vmic
@@ -221,30 +223,42 @@ def _compute(
     vmic: float,
 ) -> np.ndarray:
     """Write the line table to ``path``; return the continuum's."""
+    total, continuum = _at_nodes(lines, span, mh, alpha, vmic)
+    matrix = spline_matrix()[coefficient_table().ravel() >= 0]
+    total -= LOG_LEVEL
+    with path.open("wb") as file:
+        shape = (len(matrix), total.shape[1])
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "<i2", "fortran_order": False, "shape": shape}
+        )
+        for part in np.array_split(matrix.astype(np.float32) / np.float32(LOG_STEP), PARTS):
+            quantised = np.round(part @ total)
+            file.write(np.clip(quantised, -32768, 32767).astype("<i2").tobytes())
+    return (matrix @ continuum).astype(np.float32)
+
+
+def _at_nodes(
+    lines: LineList, span: tuple[float, float], mh: float, alpha: float, vmic: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """ln of the opacity per gram at (node, pixel), and of the continuum's at (node, point)."""
     abundance = abundances(mh, alpha)
     size = round((span[1] - span[0]) / STEP) + 1
     wavelength = span[0] + STEP * np.arange(-MARGIN, size + MARGIN)
     coarse = continuum_wavelength(span[0], size)
     temperature, log_pressure = node_states()
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(
-            file,
-            {"descr": "<i2", "fortran_order": False, "shape": (temperature.size, wavelength.size)},
+    result = np.empty((temperature.size, wavelength.size), np.float32)
+    level = np.empty((temperature.size, coarse.size))
+    # Of even sizes: lines are judged by every third state of a chunk.
+    for chunk in np.array_split(np.arange(temperature.size), -(-temperature.size // CHUNK)):
+        gas = solve(temperature[chunk], 10.0 ** log_pressure[chunk], abundance)
+        continuum = continuum_opacity(air_to_vacuum(coarse), gas)
+        level[chunk] = np.log(continuum / gas.density[:, None])
+        cutoff = COOL_CUTOFF if temperature[chunk].max() < COOL else CUTOFF
+        opacity = line_opacity(
+            wavelength, lines, gas, vmic, continuum, coarse[0], CONTINUUM_STEP, cutoff
         )
-        rows = []
-        for first in range(0, temperature.size, CHUNK):
-            chunk = slice(first, first + CHUNK)
-            gas = solve(temperature[chunk], 10.0 ** log_pressure[chunk], abundance)
-            continuum = continuum_opacity(air_to_vacuum(coarse), gas)
-            rows.append(np.log(continuum / gas.density[:, None]))
-            cutoff = COOL_CUTOFF if temperature[chunk].max() < COOL else CUTOFF
-            opacity = line_opacity(
-                wavelength, lines, gas, vmic, continuum, coarse[0], CONTINUUM_STEP, cutoff
-            )
-            hydrogen_opacity(opacity, air_to_vacuum(wavelength), gas, vmic)
-            for d in range(gas.density.size):
-                total = opacity[:, d] + np.interp(wavelength, coarse, continuum[d])
-                log = np.log(total / gas.density[d])
-                quantised = np.round((log - LOG_LEVEL) / LOG_STEP)
-                file.write(np.clip(quantised, -32768, 32767).astype("<i2").tobytes())
-    return np.concatenate(rows).astype(np.float32)
+        hydrogen_opacity(opacity, air_to_vacuum(wavelength), gas, vmic)
+        for d, node in enumerate(chunk):
+            total = opacity[:, d] + np.interp(wavelength, coarse, continuum[d])
+            result[node] = np.log(total / gas.density[d])
+    return result, level
