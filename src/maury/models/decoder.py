@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -86,18 +88,23 @@ class CNNDecoder(nn.Module):
 class _Block(nn.Module):
     """PreActTransResNetBlock of Fig. B.2, which may double the length."""
 
-    def __init__(self, channels: int, units: int, stride: int) -> None:
+    def __init__(self, channels: int, units: int, *, stride: int, last: bool) -> None:
         super().__init__()
+        double = partial(
+            nn.ConvTranspose1d,
+            channels,
+            units,
+            stride=stride,
+            output_padding=stride - 1,
+            bias=False,
+        )
         padding = (RESNET_KERNEL - 1) // 2
-        self.first = nn.ConvTranspose1d(
-            channels, units, RESNET_KERNEL, stride, padding, output_padding=stride - 1
-        )
-        self.second = nn.ConvTranspose1d(units, units, RESNET_KERNEL, padding=padding)
-        self.skip = (
-            None
-            if stride == 1 and channels == units
-            else nn.ConvTranspose1d(channels, units, 1, stride, output_padding=stride - 1)
-        )
+        self.first = double(RESNET_KERNEL, padding=padding)
+        # The norm that follows, here or in the next block, would take any bias away again.
+        self.second = nn.ConvTranspose1d(units, units, RESNET_KERNEL, padding=padding, bias=last)
+        self.skip = None
+        if stride > 1 or channels != units:
+            self.skip = double(1)
         for convolution in (self.first, self.second):
             keep_signal(convolution, convolution.stride[0], slope=0.0)
 
@@ -117,7 +124,7 @@ class ResNetDecoder(nn.Module):
     rather than the second. The first block keeps the length and adds its input unchanged; the
     other fourteen double the length with a stride of 2, also in the convolution of kernel 1 on
     their skip path, which sees what the first convolution sees. A convolution with a kernel of 3
-    gives the spectrum.
+    gives the spectrum. Convolutions that a norm follows have no bias, which it would take away.
 
     On grids of less than :math:`2^{18}` pixels the linear layer makes 16 positions rather than
     :math:`\mathrm{pixels} / 2^{14}`, and as many blocks more keep the length, since instance norms
@@ -158,7 +165,8 @@ class ResNetDecoder(nn.Module):
         self.expand = nn.Linear(inputs, channels * positions)
         blocks = []
         for i, units in enumerate(RESNET_CHANNELS):
-            blocks.append(_Block(channels, units, stride=1 if i < keeping else 2))
+            last = i == len(RESNET_CHANNELS) - 1
+            blocks.append(_Block(channels, units, stride=1 if i < keeping else 2, last=last))
             channels = units
         self.blocks = nn.Sequential(*blocks)
         self.spectrum = nn.Conv1d(channels, 1, 3, padding=1)
@@ -192,7 +200,8 @@ def keep_signal(convolution: nn.ConvTranspose1d, stride: int, *, slope: float) -
     """
     inputs = convolution.in_channels * max(convolution.kernel_size[0] / stride, 1)
     nn.init.normal_(convolution.weight, std=(2 / ((1 + slope**2) * inputs)) ** 0.5)
-    nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+    if convolution.bias is not None:
+        nn.init.zeros_(convolution.bias)
 
 
 def start_at_continuum(convolution: nn.Conv1d) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,15 +74,15 @@ class Preprocessing(nn.Module):
         continuum: float | None = None,
         quantile: float = 0.9,
         bin: int = 4,
-        clip: tuple[float, float] | None = None,
-        ignore: tuple[tuple[float, float], ...] = (),
+        clip: Sequence[float] | None = None,
+        ignore: Sequence[Sequence[float]] = (),
     ) -> None:
         super().__init__()
         self.grid = grid
         self.continuum = continuum
         self.quantile = quantile
         self.bin = bin
-        self.clip = clip
+        self.clip = None if clip is None else tuple(clip)
         self.ignore = tuple((float(lower), float(upper)) for lower, upper in ignore)
         trusted = grid.valid.copy()
         for lower, upper in self.ignore:
@@ -129,6 +130,11 @@ class Preprocessing(nn.Module):
             "ignore": [list(interval) for interval in self.ignore],
         }
 
+    @property
+    def offset(self) -> float:
+        """What is subtracted from normalised fluxes: one where they are relative to a continuum."""
+        return 0.0 if self.continuum is None else 1.0
+
     def forward(self, flux: Tensor, valid: Tensor) -> Tensor:
         """Prepare a batch of spectra.
 
@@ -148,16 +154,14 @@ class Preprocessing(nn.Module):
         flux = torch.where(valid, flux, 0.0)
         if self.continuum is None:
             scale = _median(flux, valid)
-            offset = 0.0
         else:
             scale = self.pseudo_continuum(flux, valid)
-            offset = 1.0
         # A spectrum without light has no continuum; it comes out as one without signal.
         valid = valid & (scale > 0)
         normalized = flux / torch.where(valid, scale, 1.0)
         if self.clip is not None:
             normalized = normalized.clamp(*self.clip)
-        return torch.where(valid, normalized - offset, 0.0)
+        return torch.where(valid, normalized - self.offset, 0.0)
 
     def pseudo_continuum(self, flux: Tensor, valid: Tensor) -> Tensor:
         """The smooth upper envelope, float[batch, pixel], of fluxes that are zero where invalid.
