@@ -157,11 +157,12 @@ class Observatory:
         flux, sigma = self.calculator(
             stars, settings, flux_v=flux_v, seeds=seeds, generator=generator
         )
-        means = self.pixels.means
+        means, together = self.pixels.means, self.pixels.together
         # Where there is an order there is at least the noise of the readout.
-        valid = (means((sigma > 0).float()) == 1) if self.pixels.together > 1 else means(sigma) > 0
+        valid = (means(sigma) > 0) if together == 1 else means((sigma > 0).float()) == 1
         valid &= self.trusted
-        flux, sigma = means(flux), means(sigma.square()).sqrt() / math.sqrt(self.pixels.together)
+        flux = means(flux)
+        sigma = means(sigma) if together == 1 else (means(sigma.square()) / together).sqrt()
         if not self.nuisances.disturb:
             return flux, sigma, valid
         parts = [

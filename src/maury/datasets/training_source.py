@@ -276,7 +276,9 @@ class MixedExposures:
             parts.append(self.simulated.batch(index, count))
         if count < size and self.observed is not None:
             parts.append(self.observed.batch(index, size - count))
-        flux, valid, labels = (torch.cat(rows) for rows in zip(*parts, strict=True))
+        flux, valid, labels = (
+            rows[0] if len(rows) == 1 else torch.cat(rows) for rows in zip(*parts, strict=True)
+        )
         spectrum = self.preprocessing.to(flux.device)(flux, valid)
         simulated = torch.arange(size, device=flux.device) < count
         return TrainingBatch(spectrum, valid & self.preprocessing.trusted, labels, simulated)
