@@ -24,39 +24,46 @@ from torch import Tensor
 from maury.data import load_table
 from maury.datasets.filling import Row, fill
 from maury.datasets.nights import draw_nights
-from maury.datasets.nuisances import ContinuumShape, LineStrengthErrors, StrengthField
+from maury.datasets.nuisances import (
+    ContinuumShape,
+    Damage,
+    ExposureNuisances,
+    LineStrengthErrors,
+    StrengthField,
+)
+from maury.datasets.observatory import ExposurePixels, Observatory
 from maury.datasets.population import EXPOSURES_PER_STAR, Population, draw_population
-from maury.datasets.starlight import Starlight, exposure_grid
+from maury.datasets.starlight import Starlight
 from maury.datasets.store import SpectrumStore
 from maury.errors import SpectrumError, SynthesisError
 from maury.grid import HARPS, WavelengthGrid
-from maury.instrument.calculator import ExposureCalculator
 from maury.instrument.settings import Settings
 from maury.synthesis.provenance import code_fingerprint, code_version
-from maury.synthesis.synthesize import COVERAGE, Solver
-from maury.wavelength import SPEED_OF_LIGHT
+from maury.synthesis.synthesize import Solver
 
 __all__ = ["INSTRUMENT", "MockArchive", "simulate_archive"]
 
 INSTRUMENT = "HARPS (mock)"
 """What the instrument of these spectra is called."""
 
-LINE_ERRORS = LineStrengthErrors(
-    fields=(
-        StrengthField(sigma=0.08, correlation=8.0),
-        StrengthField(sigma=0.03, correlation=3000.0),
+NUISANCES = ExposureNuisances(
+    line_strengths=LineStrengthErrors(
+        fields=(
+            StrengthField(sigma=0.08, correlation=8.0),
+            StrengthField(sigma=0.03, correlation=3000.0),
+        ),
+        deletions=1.5,
+        deletion_width=10.0,
     ),
-    deletions=1.5,
-    deletion_width=10.0,
+    continuum=ContinuumShape(slope=0.1, ripple=0.005, ripple_length=40.0, orders=0.01),
+    damage=Damage(chunks=0, crop=0.0, cosmics=4),
 )
-"""How the lines of these stars differ from the line list: alike for all stars of an archive."""
-
-CONTINUUM = ContinuumShape(slope=0.1, ripple=0.005, ripple_length=40.0, orders=0.01)
-"""What blaze and merging of orders leave, another one for each exposure."""
+"""The domain gap: lines that differ from the line list, in all stars of an archive alike; what
+blaze and merging of orders leave of each exposure's continuum; cosmic rays."""
 
 OFFSET = 0.05  # km/s, standard deviation of the errors of the wavelength scale
 SPOT_VARIATION = 0.5  # of the spots' share, as the star turns
-STAR_MARGIN = 300.0  # km/s by which a star's spectrum reaches beyond the grid
+FASTEST = 300.0  # km/s: no star moves out of the grid
 SHARD = 16
 MOST_STARS, MOST_EXPOSURES = 100_000, 1000.0
 
@@ -191,8 +198,7 @@ class MockArchive:
             "exposures": self.exposures,
             "seed": self.seed,
             "solver": self.solver,
-            "line_errors": LINE_ERRORS.model_dump(mode="json"),
-            "continuum": CONTINUUM.model_dump(mode="json"),
+            "nuisances": NUISANCES.model_dump(mode="json"),
             "version": code_version(),
             "code": code_fingerprint(),
         }
@@ -302,7 +308,6 @@ class MockExposure:
         SpectrumError
             If no pixel is valid.
         """
-        optics = _optics(self.grid)
         sed, flux_v = self._star(row)
         settings = Settings(
             magnitude=row["magnitude"],
@@ -315,11 +320,11 @@ class MockExposure:
             rv=row["hidden_rv"] + row["hidden_offset"],
             berv=row["berv"] + row["hidden_offset"],
         )
-        generator = torch.Generator().manual_seed(row["noise_seed"])
-        flux, sigma = optics.calculator(sed, settings, flux_v=flux_v, generator=generator)
-        flux, sigma = optics.pixels(flux), optics.pixels(sigma)
-        flux *= CONTINUUM.sample(1, self.grid, generator)[0].numpy()
-        valid = self.grid.valid & np.isfinite(flux) & (sigma > 0)
+        exposed = _observatory(self.pixels).expose(
+            sed, settings, torch.tensor([flux_v]), seeds=[row["noise_seed"]]
+        )
+        flux, sigma, valid = (term[0].numpy() for term in exposed)
+        valid = valid & np.isfinite(flux)
         if not valid.any():
             raise SpectrumError("The exposure has no valid pixel.")
         level = float(np.median(flux[valid]))
@@ -328,10 +333,8 @@ class MockExposure:
         near = valid & (np.abs(self.grid.wavelength - 5500.0) < 50.0)
         near = near if near.any() else valid
         ratio = float(np.median(flux[near] / sigma[near]))
-        return np.where(valid, flux / np.float32(level), np.float32(np.nan)), {
-            "level": level,
-            "snr": ratio,
-        }
+        found = {"level": level, "snr": ratio}
+        return np.where(valid, flux / np.float32(level), np.float32(np.nan)), found
 
     def _star(self, row: Row) -> tuple[Tensor, float]:
         """Star with its spots: flux at the surface, [1, pixel], and its mean over the V band."""
@@ -346,9 +349,16 @@ class MockExposure:
         return flux, flux_v
 
     @property
+    def pixels(self) -> ExposurePixels:
+        """Those that exposures are computed on."""
+        return ExposurePixels.of(self.grid, FASTEST)
+
+    @property
     def starlight(self) -> Starlight:
         """What computes the spectra of the stars."""
-        return Starlight(grid=_optics(self.grid).wide, solver=self.solver, line_errors=LINE_ERRORS)
+        return Starlight(
+            grid=self.pixels.wide, solver=self.solver, line_errors=NUISANCES.line_strengths
+        )
 
 
 @lru_cache(maxsize=2)
@@ -358,34 +368,6 @@ def _disk(exposure: MockExposure, **star: float) -> tuple[Tensor, float]:
     return torch.from_numpy(flux)[None], found["flux_v"]
 
 
-class _Optics:
-    """What is the same for all exposures on a grid, and takes a while to make."""
-
-    def __init__(self, grid: WavelengthGrid) -> None:
-        fine, self.together = exposure_grid(grid)
-        self.before = _pixels_between(COVERAGE[0], fine.start, fine)
-        after = _pixels_between(fine.stop, COVERAGE[1], fine)
-        self.wide = WavelengthGrid(
-            start=fine.start - self.before * fine.step,
-            step=fine.step,
-            size=self.before + fine.size + after,
-            medium=fine.medium,
-        )
-        self.size = fine.size
-        self.calculator = ExposureCalculator(self.wide)
-
-    def pixels(self, values: Tensor) -> NDArray[np.float32]:
-        """Means over the pixels of the grid, float32[pixel], of values [1, pixel]."""
-        part = values[0, self.before : self.before + self.size].numpy()
-        return np.asarray(part.reshape(-1, self.together).mean(axis=1))
-
-
-def _pixels_between(first: float, last: float, grid: WavelengthGrid) -> int:
-    """How many a grid is made longer by, so that no star moves out of it."""
-    most = STAR_MARGIN / SPEED_OF_LIGHT * grid.stop
-    return max(0, int(min(last - first, most) / grid.step))
-
-
 @lru_cache(maxsize=1)
-def _optics(grid: WavelengthGrid) -> _Optics:
-    return _Optics(grid)
+def _observatory(pixels: ExposurePixels) -> Observatory:
+    return Observatory(pixels, NUISANCES)
