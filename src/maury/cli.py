@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from maury import readers
-from maury.commands import bench, calibrate, predict, simulate, synthesize, train
+from maury.commands import bench, calibrate, ingest, predict, simulate, synthesize, train
 from maury.commands.options import (
     FilesArgument,
     FormatOption,
@@ -105,6 +105,7 @@ app.command()(predict.predict)
 app.command()(synthesize.synthesize)
 app.command()(calibrate.calibrate)
 app.add_typer(simulate.app)
+app.command()(ingest.ingest)
 app.command()(train.train)
 app.command()(bench.bench)
 

@@ -64,6 +64,10 @@ class Observation:
         Observing programme, spectrograph, and version of the pipeline.
     rv : float
         Barycentric radial velocity by the pipeline's cross-correlation, km/s.
+    ra, dec : float
+        Where the telescope pointed, degrees.
+    resolving_power : float
+        Wavelength over the width of the instrument's profile.
     path : str
         The file.
     flux_unit : str
@@ -84,6 +88,9 @@ class Observation:
     instrument: str | None = None
     drs_version: str | None = None
     rv: float | None = None
+    ra: float | None = None
+    dec: float | None = None
+    resolving_power: float | None = None
     path: str | None = None
     flux_unit: str | None = None
     teff: float | None = None
@@ -156,7 +163,7 @@ class Spectrum:
                 "A spectrum needs wavelength and flux of one and the same length of at least 2, "
                 f"not shapes {wavelength.shape} and {flux.shape}."
             )
-        if not (np.all(np.isfinite(wavelength)) and np.all(np.diff(wavelength) > 0)):
+        if not (np.all(np.isfinite(wavelength)) and np.all(wavelength[1:] > wavelength[:-1])):
             raise SpectrumError("The wavelengths of a spectrum must be finite and increase.")
         if self.medium not in get_args(Medium):
             raise SpectrumError(f"The medium must be 'air' or 'vacuum', not {self.medium!r}.")

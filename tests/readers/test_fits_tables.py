@@ -123,7 +123,7 @@ def test_an_espresso_s1d_in_full(write_table, flux):
         "rv": -16.6,
         "path": str(path),
         "flux_unit": "e-",
-    } | dict.fromkeys(("teff", "logg", "mh", "alpha", "vmic"))
+    } | dict.fromkeys(("teff", "logg", "mh", "alpha", "vmic", "ra", "dec", "resolving_power"))
 
 
 def test_a_column_in_nanometres_is_converted(write_table, flux):

@@ -31,7 +31,7 @@ def test_an_s1d_file_in_full(write_image, flux):
         "rv": -22.7,
         "path": str(path),
         "flux_unit": "Relative Flux",
-    } | dict.fromkeys(("teff", "logg", "mh", "alpha", "vmic"))
+    } | dict.fromkeys(("teff", "logg", "mh", "alpha", "vmic", "ra", "dec", "resolving_power"))
 
 
 @pytest.mark.parametrize(

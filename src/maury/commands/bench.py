@@ -18,6 +18,8 @@ __all__ = ["BENCHMARKS", "bench"]
 
 BENCHMARKS = {
     "simulator": "exposures a second and core from a spectrum at the star",
+    "store": "random batches of full spectra out of a store, beside a memory map (0.7 GB)",
+    "ingest": "FITS files a second and core into a store",
     "predict": "spectra a second and core from file to table",
     "synthesis": "spectra from physics a second and core, from opacity tables (1.6 GB, kept)",
 }
@@ -40,7 +42,7 @@ def bench(
     """Measure speed; both sides run in one process, turn about."""
     if name not in BENCHMARKS:
         raise MauryError(f"No benchmark is called {name!r}; there is {', '.join(BENCHMARKS)}.")
-    if files and name != "predict":
+    if files and name not in ("predict", "ingest"):
         raise MauryError(f"The benchmark {name!r} takes no files, but {files[0]} was given.")
     if low_rank and name != "synthesis":
         raise MauryError("--low-rank belongs to the benchmark of the synthesis.")
@@ -48,6 +50,14 @@ def bench(
         from maury.instrument.benchmark import bench_simulator
 
         result = bench_simulator(repeats=repeats)
+    elif name == "store":
+        from maury.datasets.benchmark import bench_store
+
+        result = bench_store(repeats=repeats)
+    elif name == "ingest":
+        from maury.datasets.benchmark import bench_ingest
+
+        result = bench_ingest(files or (), repeats=repeats)
     elif name == "synthesis":
         from maury.synthesis.benchmark import bench_synthesis
 

@@ -19,6 +19,12 @@ from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 
+from maury.datasets.refusals import (
+    LOCK,
+    refuse_other_contents,
+    refuse_other_rows,
+    refuse_other_settings,
+)
 from maury.datasets.shards import PARTIAL, Shards
 from maury.datasets.store import (
     CATALOGUE,
@@ -37,8 +43,6 @@ from maury.grid import WavelengthGrid
 from maury.spectrum import Frame
 
 __all__ = ["Compute", "Row", "fill"]
-
-LOCK = ".lock"
 
 Row = Mapping[str, Any]
 """What is known of a spectrum: values of the catalogue's columns."""
@@ -106,8 +110,8 @@ def fill(
     prepare
         Called before the first with the rows that are to be computed.
     report
-        Called with the number of spectra that are settled and that of all: at the start and after
-        each shard.
+        Called with the number of planned spectra that are settled and that of all: at the start
+        and after each shard.
 
     Returns
     -------
@@ -132,9 +136,10 @@ def fill(
         missing = [row for task in tasks for row in task.rows.values()]
         if prepare is not None and missing:
             prepare(missing)
-        settled = len(rows) - len(missing)
+        planned = sum(row is not None for row in rows)
+        settled = planned - len(missing)
         if report is not None:
-            report(settled, len(rows))
+            report(settled, planned)
         work = _Work(Path(path), writer.shards, compute)
         for outcome in share(work, tasks, workers, cluster):
             if outcome.error is not None:
@@ -146,7 +151,7 @@ def fill(
                 writer.add(outcome.value)
             settled += len(outcome.task.rows)
             if report is not None:
-                report(settled, len(rows))
+                report(settled, planned)
     return SpectrumStore(path)
 
 
@@ -228,7 +233,7 @@ class _Writer:
         self.shards = Shards(LocalFileSystem(), str(array), settings["shard"], grid.size)
 
     def __enter__(self) -> _Writer:
-        _refuse_others(self.path)
+        refuse_other_contents(self.path)
         with _writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(self.path / LOCK, timeout=0)
@@ -247,7 +252,7 @@ class _Writer:
     def _open(self) -> None:
         if (self.path / SETTINGS).exists():
             store = SpectrumStore(self.path)
-            _compare(self.path, store.settings, self.settings)
+            refuse_other_settings(self.path, store.settings, self.settings)
             if not store.catalogue.schema.equals(self.schema):
                 raise TargetError(f"{self.path} was begun with other columns: take another folder.")
             if len(store) > self.size:
@@ -286,7 +291,7 @@ class _Writer:
         """What is to be done; the array is made large enough for it."""
         catalogue = self._catalogue()
         done = self._done(catalogue)
-        _refuse_other_rows(self.path, catalogue, done, rows)
+        refuse_other_rows(self.path, catalogue, done, rows)
         array = zarr.open_array(self.path / SPECTRA, path="flux", mode="r+")
         if array.shape[0] < len(rows):
             with _writing(self.path):
@@ -331,55 +336,6 @@ class _Writer:
         buffer = pa.BufferOutputStream()
         pq.write_table(table, buffer)
         _replace(self.path / CATALOGUE, buffer.getvalue().to_pybytes())
-
-
-def _refuse_others(path: Path) -> None:
-    """Leave a folder alone that holds anything else."""
-    if path.exists() and not path.is_dir():
-        raise TargetError(f"{path} is a file; name a new folder.")
-    if not path.exists() or (path / SETTINGS).exists():
-        return
-    # A kill before the settings were there leaves an array without any row.
-    names = {entry.name for entry in path.iterdir() if entry.suffix != PARTIAL}
-    if others := sorted(names - {LOCK, SPECTRA, CATALOGUE}):
-        raise TargetError(f"{path} holds other files ({others[0]}); name a new folder.")
-
-
-def _compare(path: Path, theirs: Row, ours: Row) -> None:
-    # As JSON has them: a tuple comes back as a list.
-    for name, value in json.loads(json.dumps(ours)).items():
-        if theirs.get(name) != value:
-            raise TargetError(
-                f"{path} was begun with {name} = {_brief(theirs.get(name))}, not {_brief(value)}: "
-                "give the same, or another folder."
-            )
-
-
-def _brief(value: Any) -> str:
-    if isinstance(value, dict) and "step" in value:
-        stop = value["start"] + value["step"] * (value["size"] - 1)
-        return f"{value['start']:g}-{stop:g} A in steps of {value['step']:g} A ({value['medium']})"
-    return str(value)
-
-
-def _refuse_other_rows(
-    path: Path, catalogue: pa.Table, done: set[int], rows: Sequence[Row | None]
-) -> None:
-    """What is there must be what is planned, where the plan says anything of it."""
-    planned = {i: row for i in sorted(done) if (row := rows[i]) is not None}
-    if not planned:
-        return
-    there = catalogue.filter(pa.array([i in planned for i in catalogue["index"].to_pylist()]))
-    for name in set().union(*planned.values()) & set(catalogue.column_names):
-        ours = pa.array((row.get(name) for row in planned.values()), there[name].type)
-        pairs = zip(planned, ours.to_pylist(), there[name].to_pylist(), strict=True)
-        for index, our, their in pairs:
-            # NaN is not equal to itself.
-            if our != their and not (our != our and their != their):
-                raise TargetError(
-                    f"Spectrum {index} of {path} was made with {name} = {their}, not {our}: give "
-                    "the same, or another folder."
-                )
 
 
 def _create_array(path: Path, grid: WavelengthGrid, settings: Row) -> None:

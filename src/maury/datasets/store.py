@@ -214,7 +214,7 @@ class SpectrumStore:
 
 def checksum(flux: NDArray[np.float32]) -> int:
     """CRC-32C of a spectrum's bytes, as the catalogue has it."""
-    return int(google_crc32c.value(np.ascontiguousarray(flux, dtype="<f4").tobytes()))
+    return int(google_crc32c.value(np.ascontiguousarray(flux, dtype="<f4")))
 
 
 def read_catalogue(files: AbstractFileSystem, root: str, name: str) -> pa.Table:

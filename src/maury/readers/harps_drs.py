@@ -55,8 +55,11 @@ class HarpsDRS(SpectrumReader):
                 "its header lacks CRVAL1 or CDELT1."
             )
         reference = headers.number("CRPIX1")
-        pixel = np.arange(1, flux.size + 1) - (1.0 if reference is None else reference)
-        axis = np.asarray(first + step * pixel, dtype=np.float64)
+        axis = np.arange(1, flux.size + 1, dtype=np.float64)
+        # In place: new arrays of this size take longer than what is done to them.
+        axis -= 1.0 if reference is None else reference
+        axis *= step
+        axis += first
         logarithmic = headers.number("DC-FLAG") == 1
         kind = (headers.text("CTYPE1") or "").upper().split("-")[0]
         drs = headers.text("ESO DRS VERSION", "TNG DRS VERSION") is not None

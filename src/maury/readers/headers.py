@@ -41,7 +41,8 @@ class Headers:
     """
 
     def __init__(self, headers: Sequence[fits.Header]) -> None:
-        self._headers = headers
+        # The first header of a file is often the only one.
+        self._headers = list({id(header): header for header in headers}.values())
 
     def value(self, *keys: str) -> Any:
         """The first of these keywords that has a value, or None."""
@@ -117,6 +118,9 @@ class Headers:
                 lower=-1000,
                 upper=1000,
             ),
+            ra=self.number("RA", lower=0, upper=360),
+            dec=self.number("DEC", lower=-90, upper=90),
+            resolving_power=self.number("SPEC_RES", lower=1),
             path=path,
             flux_unit=flux_unit,
             # Under the names of `maury.write` and of the PHOENIX library.
