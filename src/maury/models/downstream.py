@@ -41,6 +41,8 @@ class LinearReadout(nn.Module):
 
     def __init__(self, *, inputs: int, outputs: int) -> None:
         super().__init__()
+        self.inputs = inputs
+        self.outputs = outputs
         # Buffers and not parameters: no gradient trains them.
         self.register_buffer("weight", torch.zeros(outputs, inputs))
         self.register_buffer("bias", torch.zeros(outputs))
@@ -48,8 +50,7 @@ class LinearReadout(nn.Module):
     @property
     def hyperparameters(self) -> dict[str, int]:
         """The keyword arguments that make a readout of the same shape."""
-        outputs, inputs = self.weight.shape
-        return {"inputs": inputs, "outputs": outputs}
+        return {"inputs": self.inputs, "outputs": self.outputs}
 
     @classmethod
     @torch.no_grad()

@@ -126,7 +126,7 @@ class Network(nn.Module):
         """Number of nodes of the bottleneck."""
         if readout is not None:
             self.parts["readout"] = readout
-            counts["readout"] = float(readout.weight.shape[1])
+            counts["readout"] = float(readout.inputs)
         self._check(counts)
 
     def _check(self, counts: Mapping[str, float]) -> None:
@@ -141,6 +141,11 @@ class Network(nn.Module):
         if self.supervised and self.nodes < len(self.labels):
             raise MauryError(
                 f"A bottleneck of {self.nodes} nodes has no room for {len(self.labels)} labels."
+            )
+        if "readout" in self.parts and self.parts["readout"].outputs != len(self.labels):
+            raise MauryError(
+                f"The readout gives {self.parts['readout'].outputs} numbers, "
+                f"but there are {len(self.labels)} labels."
             )
         for name in counts.keys() & {"encoder", "decoder"}:
             if self.parts[name].pixels != self.grid.size:
