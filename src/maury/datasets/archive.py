@@ -61,6 +61,7 @@ NUISANCES = ExposureNuisances(
 """The domain gap: lines that differ from the line list, in all stars of an archive alike; what
 blaze and merging of orders leave of each exposure's continuum; cosmic rays."""
 
+LEAST_RATIO = 5.0  # of signal to noise: the archive's few failures are left out
 OFFSET = 0.05  # km/s, standard deviation of the errors of the wavelength scale
 SPOT_VARIATION = 0.5  # of the spots' share, as the star turns
 FASTEST = 300.0  # km/s: no star moves out of the grid
@@ -279,7 +280,7 @@ def _signal_to_noise(size: int, random: np.random.Generator) -> NDArray[np.float
     """Of the exposures of each star, as those of ESO's archive are distributed."""
     quantiles = load_table("stars")["signal_to_noise"].astype(np.float64)
     places = (np.arange(quantiles.size) + 0.5) / quantiles.size
-    return np.interp(random.random(size), places, quantiles)
+    return np.maximum(np.interp(random.random(size), places, quantiles), LEAST_RATIO)
 
 
 @dataclass(frozen=True)
