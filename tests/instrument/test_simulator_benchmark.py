@@ -1,5 +1,7 @@
 """The plain NumPy reference and the calculator are the same simulation."""
 
+import tracemalloc
+
 import numpy as np
 import torch
 
@@ -31,3 +33,18 @@ def test_benchmark_says_what_it_measured() -> None:
     assert record["name"] == "simulator"
     assert record["unit"] == "exposures/s/core"
     assert record["ratio"] > 3  # of 10 or more on an idle machine
+
+
+def test_no_more_memory_than_the_spectrum_itself() -> None:
+    calculator, stars = ExposureCalculator(GRID), torch.ones(8, GRID.size)
+    out, chosen = torch.zeros_like(stars), Settings(rv=20.0)
+    keywords = {"flux_v": 1.0, "uncertainty": False, "out": out}
+    calculator(stars, chosen, **keywords)
+    tracemalloc.start()
+    try:
+        calculator(stars, chosen, **keywords)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Of one spectrum, while eight are made; compiled loops need some blocks of 2048 pixels more.
+    assert most < 4 * GRID.size

@@ -9,7 +9,7 @@ import typer
 
 from maury.commands.archive import archive
 from maury.commands.exposures import etc, generative
-from maury.commands.filling import OutOption, WorkersOption, show_filling
+from maury.commands.filling import ClusterOption, OutOption, WorkersOption, show_filling
 from maury.commands.options import (
     GridMediumOption,
     LineStrengthsChoice,
@@ -75,6 +75,7 @@ def sed(
     solver: SolverOption = SolverChoice.direct,
     line_strengths: LineStrengthsOption = LineStrengthsChoice.calibrated,
     workers: WorkersOption = 1,
+    cluster: ClusterOption = None,
 ) -> None:
     """Compute intrinsic spectra of many stars, and keep them in a folder.
 
@@ -106,6 +107,7 @@ def sed(
             simulation,
             out,
             workers=workers,
+            cluster=cluster,
             report=report,
             announce=lambda what: typer.echo(what, err=True),
         ),

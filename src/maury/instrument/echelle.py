@@ -210,8 +210,8 @@ HARPS = Echelle.from_table(
 )
 """HARPS at the ESO 3.6-m telescope (Mayor et al. 2003, The Messenger 114, 20).
 
-Collecting area: "M1 clear area" of ESO's page on the 3.6-m telescope, the mirror of 3.566 m less the
-secondary of 1.200 m. Readout noise: ESO's page on HARPS's detectors. Spatial pixels: see
+Collecting area: "M1 clear area" of ESO's page on the 3.6-m telescope, the mirror of 3.566 m less
+the secondary of 1.200 m. Readout noise: ESO's page on HARPS's detectors. Spatial pixels: see
 `maury.instrument.spectrograph.HARPS`. ESO shows its dark current as a plot alone; that of FEROS,
 whose detector is of the same make, is taken: a twentieth of the readout variance in an hour.
 """
