@@ -9,6 +9,7 @@ import torch
 
 from maury.grid import WavelengthGrid
 from maury.labels import HARPS_LABELS, Normalizer
+from maury.models.decoder import CNN_CHANNELS, RESNET_CHANNELS
 from maury.models.losses import (
     autoencoder_loss,
     beta_vae_loss,
@@ -25,6 +26,13 @@ NORMALIZER = Normalizer(
     (5800.0, 4.3, -0.2, 0.0, 0.0, 1.5), (900.0, 0.4, 0.4, 50.0, 18.0, 0.4), HARPS_LABELS.names
 )
 BATCH = 3
+# What the models have in common is tested on decoders with an eighth of their channels.
+SMALL = {
+    "cnn-decoder": {"channels": [max(width // 8, 2) for width in CNN_CHANNELS]},
+    "resnet-decoder": {"channels": [max(width // 8, 4) for width in RESNET_CHANNELS]},
+    "film-decoder": {"hidden": 32, "channels": [32, 32, 32, 32, 16, 16, 16, 8, 8, 8, 8]},
+    "doppler-decoder": {"hidden": 32, "components": 4, "sky_components": 2},
+}
 LABELS = torch.tensor(
     [[5777.0, 4.44, 0.0, 12.0, -3.0, 1.1], [4200.0, 4.6, 0.1, 0.0, 20.0, 2.0], [float("nan")] * 6]
 )
@@ -41,7 +49,13 @@ autoencoders = pytest.mark.parametrize(
 def make(name):
     """The model with random weights; tests leave them as they are."""
     torch.manual_seed(3)
-    network = build(name, grid=GRID, labels=HARPS_LABELS, normalizer=NORMALIZER)
+    network = build(
+        name,
+        grid=GRID,
+        labels=HARPS_LABELS,
+        normalizer=NORMALIZER,
+        decoder_settings=SMALL.get(ZOO[name].decoder),
+    )
     if not network.supervised:
         network.fit_readout(torch.randn(40, network.nodes), LABELS[:1] + 100 * torch.randn(40, 6))
     return network

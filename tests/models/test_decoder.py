@@ -102,3 +102,12 @@ def test_instance_norms_make_no_difference_between_training_and_use():
         torch.testing.assert_close(decoder.eval()(nodes), trained, rtol=0, atol=0)
         # Nor does the rest of the batch.
         torch.testing.assert_close(decoder(nodes[:1]), trained[:1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [CNNDecoder, ResNetDecoder])
+def test_other_numbers_of_channels_rebuild_and_wrong_ones_are_refused(make):
+    decoder = make(pixels=2**14, inputs=2, channels=(8,) * 16)
+    again = make(**decoder.hyperparameters)
+    assert parameters(again) == parameters(decoder)
+    with pytest.raises(ValueError, match="must be 16 numbers, not 3"):
+        make(pixels=2**14, inputs=2, channels=(8, 8, 8))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -19,8 +22,8 @@ SLOPE = 0.1
 # Hidden units of Table B.2 after the linear layer; the first convolution keeps the length.
 CNN_CHANNELS = (512, 512, 256, 128, 128, 128, 64, 64, 64, 32, 32, 32, 16, 16, 16, 1)
 
-# Hidden units of the blocks of Table B.3; the first block keeps the length.
-RESNET_CHANNELS = (512, 512, 512, 256, 256, 256, 128, 128, 64, 64, 32, 32, 16, 16, 16)
+# Hidden units of the blocks of Table B.3 after the linear layer; the first block keeps the length.
+RESNET_CHANNELS = (512, 512, 512, 512, 256, 256, 256, 128, 128, 64, 64, 32, 32, 16, 16, 16)
 RESNET_KERNEL = 5
 # An instance norm over two positions leaves but signs, over one nothing at all.
 LEAST_POSITIONS = 16
@@ -40,6 +43,9 @@ class CNNDecoder(nn.Module):
         Size of the wavelength grid.
     inputs : int
         Number of nodes of the bottleneck: labels, and u behind them if there is any.
+    channels : sequence of int
+        Channels behind the linear layer and behind each of the fifteen convolutions; those of the
+        paper unless others are given.
 
     Raises
     ------
@@ -56,32 +62,31 @@ class CNNDecoder(nn.Module):
     architecture = "cnn-decoder"
     architecture_version = 1
 
-    def __init__(self, *, pixels: int, inputs: int) -> None:
+    def __init__(self, *, pixels: int, inputs: int, channels: Sequence[int] = CNN_CHANNELS) -> None:
         super().__init__()
         self.pixels = pixels
         self.inputs = inputs
+        self.channels = _sixteen(channels)
         positions = coarse_positions(pixels, "CNN decoder")
-        self.expand = nn.Linear(inputs, CNN_CHANNELS[0] * positions)
+        self.expand = nn.Linear(inputs, channels[0] * positions)
         layers: list[nn.Module] = []
-        channels = CNN_CHANNELS[0]
-        for i, units in enumerate(CNN_CHANNELS[1:]):
+        for i, (before, units) in enumerate(pairwise(channels)):
             kernel, stride = (3, 1) if i == 0 else (4, 2)
-            convolution = nn.ConvTranspose1d(channels, units, kernel, stride, padding=1)
+            convolution = nn.ConvTranspose1d(before, units, kernel, stride, padding=1)
             keep_signal(convolution, stride, slope=SLOPE)
             layers += [convolution, nn.LeakyReLU(SLOPE, inplace=True)]
-            channels = units
         self.layers = nn.Sequential(*layers)
-        self.spectrum = nn.Conv1d(channels, 1, 3, padding=1)
+        self.spectrum = nn.Conv1d(channels[-1], 1, 3, padding=1)
         start_at_continuum(self.spectrum)
 
     @property
-    def hyperparameters(self) -> dict[str, int]:
+    def hyperparameters(self) -> dict[str, Any]:
         """The keyword arguments that make a decoder of the same shape."""
-        return {"pixels": self.pixels, "inputs": self.inputs}
+        return {"pixels": self.pixels, "inputs": self.inputs, "channels": list(self.channels)}
 
     def forward(self, nodes: Float[Tensor, "batch input"]) -> Float[Tensor, "batch pixel"]:
         """Normalised fluxes of the nodes of a bottleneck."""
-        features = self.expand(nodes).unflatten(1, (CNN_CHANNELS[0], -1))
+        features = self.expand(nodes).unflatten(1, (self.channels[0], -1))
         return self.spectrum(self.layers(features))[:, 0].float()
 
 
@@ -136,6 +141,9 @@ class ResNetDecoder(nn.Module):
         Size of the wavelength grid.
     inputs : int
         Number of nodes of the bottleneck: labels, and u behind them if there is any.
+    channels : sequence of int
+        Channels behind the linear layer and behind each of the fifteen blocks; those of the paper
+        unless others are given.
 
     Raises
     ------
@@ -152,35 +160,42 @@ class ResNetDecoder(nn.Module):
     architecture = "resnet-decoder"
     architecture_version = 1
 
-    def __init__(self, *, pixels: int, inputs: int) -> None:
+    def __init__(
+        self, *, pixels: int, inputs: int, channels: Sequence[int] = RESNET_CHANNELS
+    ) -> None:
         super().__init__()
         self.pixels = pixels
         self.inputs = inputs
+        self.channels = _sixteen(channels)
         positions = coarse_positions(pixels, "ResNet decoder")
         keeping = 1
         while positions < LEAST_POSITIONS:
             positions *= 2
             keeping += 1
-        channels = RESNET_CHANNELS[0]
-        self.expand = nn.Linear(inputs, channels * positions)
+        self.expand = nn.Linear(inputs, channels[0] * positions)
         blocks = []
-        for i, units in enumerate(RESNET_CHANNELS):
-            last = i == len(RESNET_CHANNELS) - 1
-            blocks.append(_Block(channels, units, stride=1 if i < keeping else 2, last=last))
-            channels = units
+        for i, (before, units) in enumerate(pairwise(channels)):
+            last = i == len(channels) - 2
+            blocks.append(_Block(before, units, stride=1 if i < keeping else 2, last=last))
         self.blocks = nn.Sequential(*blocks)
-        self.spectrum = nn.Conv1d(channels, 1, 3, padding=1)
+        self.spectrum = nn.Conv1d(channels[-1], 1, 3, padding=1)
         start_at_continuum(self.spectrum)
 
     @property
-    def hyperparameters(self) -> dict[str, int]:
+    def hyperparameters(self) -> dict[str, Any]:
         """The keyword arguments that make a decoder of the same shape."""
-        return {"pixels": self.pixels, "inputs": self.inputs}
+        return {"pixels": self.pixels, "inputs": self.inputs, "channels": list(self.channels)}
 
     def forward(self, nodes: Float[Tensor, "batch input"]) -> Float[Tensor, "batch pixel"]:
         """Normalised fluxes of the nodes of a bottleneck."""
-        features = self.expand(nodes).unflatten(1, (RESNET_CHANNELS[0], -1))
+        features = self.expand(nodes).unflatten(1, (self.channels[0], -1))
         return self.spectrum(self.blocks(features))[:, 0].float()
+
+
+def _sixteen(channels: Sequence[int]) -> tuple[int, ...]:
+    if len(channels) != len(CNN_CHANNELS):
+        raise ValueError(f"channels must be {len(CNN_CHANNELS)} numbers, not {len(channels)}")
+    return tuple(channels)
 
 
 def coarse_positions(pixels: int, name: str) -> int:
