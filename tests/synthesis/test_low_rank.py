@@ -8,6 +8,7 @@ import torch
 
 from maury.errors import SynthesisError, WeightsError
 from maury.synthesis import low_rank, low_rank_fit
+from maury.synthesis.linelist import standard_lines
 from maury.synthesis.low_rank import LowRankOpacity
 from maury.synthesis.low_rank_fit import cached_low_rank
 from maury.synthesis.opacity_grid import OpacityGrid
@@ -23,15 +24,21 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def opacity(folder) -> LowRankOpacity:
+def few_lines():
+    """A short list, to be quick."""
+    return standard_lines(titanium_oxide=False).between(5168.0, 5179.0)
+
+
+@pytest.fixture(scope="module")
+def opacity(folder, few_lines) -> LowRankOpacity:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(low_rank_fit, "TRAINING", 500)
-        return cached_low_rank(rank=80, span=SPAN, folder=folder)
+        return cached_low_rank(rank=80, span=SPAN, folder=folder, lines=few_lines)
 
 
 @pytest.mark.parametrize("star", STARS)
-def test_spectrum_is_that_of_the_tables(opacity, folder, star):
-    grid = OpacityGrid(span=SPAN, folder=folder)
+def test_spectrum_is_that_of_the_tables(opacity, folder, few_lines, star):
+    grid = OpacityGrid(span=SPAN, folder=folder, lines=few_lines)
     exact, level = grid.flux(*star)
     flux, continuum = opacity.surface_flux(torch.tensor([star]))
     np.testing.assert_array_equal(opacity.wavelength, grid.wavelength)

@@ -32,6 +32,7 @@ LOWER, UPPER = (3000.0, 3.5, -1.5, 0.5), (11500.0, 5.0, 0.5, 3.0)
 TURBULENCE = np.sqrt(np.exp(np.linspace(math.log(1.75), math.log(10.5), 9)) - 1.5)
 # Of the atmosphere's 72 layers: every other one above an optical depth of 1e-2, none below 50.
 LAYERS = (*range(0, 40, 2), *range(40, 69))
+SUPPORT = 16  # splines of [M/H] and microturbulence that are not zero for a star
 PIECE = {"cpu": 1 << 22}  # opacities (batch, layer, pixel) at a time
 PIECE_ELSEWHERE = 1 << 27
 KEPT = 1 << 28  # opacities that a gradient may keep in memory, 1 GiB; more are computed again
@@ -86,6 +87,8 @@ class LowRankOpacity(torch.nn.Module):
     continuum_amplitudes: Tensor
     lower: Tensor
     upper: Tensor
+    continuum_place: Tensor
+    continuum_share: Tensor
 
     def __init__(
         self,
@@ -116,6 +119,11 @@ class LowRankOpacity(torch.nn.Module):
             ("upper", torch.tensor(UPPER)),
         ):
             self.register_buffer(name, value.contiguous())
+        coarse = self.continuum_wavelength
+        i = torch.searchsorted(coarse, self.wavelength).sub(1).clamp(0, coarse.numel() - 2)
+        share = ((self.wavelength - coarse[i]) / (coarse[i + 1] - coarse[i])).float()
+        self.register_buffer("continuum_place", i, persistent=False)
+        self.register_buffer("continuum_share", share, persistent=False)
 
     def surface_flux(
         self, labels: Float[Tensor, "batch 4"]
@@ -228,6 +236,10 @@ class LowRankOpacity(torch.nn.Module):
     @staticmethod
     def _mixed(star: Tensor, state: Tensor, amplitudes: Tensor) -> Tensor:
         """Amplitudes (batch, layer, component) at the layers of each star."""
+        if len(star) < star.shape[1] // SUPPORT:
+            # A star takes the few splines that are not zero at its place.
+            used = star.any(dim=0)
+            star, amplitudes = star[:, used], amplitudes[used]
         amplitudes = amplitudes.to(star.dtype)
         own = (star @ amplitudes.flatten(1)).view(len(star), *amplitudes.shape[1:])
         return torch.bmm(state, own)
@@ -247,8 +259,8 @@ class LowRankOpacity(torch.nn.Module):
             amplitudes: Tensor, rhox: Tensor, temperature: Tensor, first: int, last: int
         ) -> Tensor:
             matrix = components[:, first:last].to(dtype)
-            product = torch.matmul(amplitudes, matrix)
-            product += mean[first:last].to(dtype)
+            product = torch.addmm(mean[first:last].to(dtype), amplitudes.flatten(0, 1), matrix)
+            product = product.view(*amplitudes.shape[:2], -1)
             return emergent_flux(product, rhox, temperature, wavelength[first:last])
 
         limit = PIECE.get(amplitudes.device.type, PIECE_ELSEWHERE)
@@ -267,10 +279,8 @@ class LowRankOpacity(torch.nn.Module):
 
     def _to_pixels(self, continuum: Tensor) -> Tensor:
         """Linear interpolation from the continuum's wavelengths."""
-        coarse = self.continuum_wavelength
-        i = torch.searchsorted(coarse, self.wavelength).sub(1).clamp(0, coarse.numel() - 2)
-        f = ((self.wavelength - coarse[i]) / (coarse[i + 1] - coarse[i])).to(continuum.dtype)
-        return torch.lerp(continuum[:, i], continuum[:, i + 1], f)
+        i, share = self.continuum_place, self.continuum_share.to(continuum.dtype)
+        return torch.lerp(continuum[:, i], continuum[:, i + 1], share)
 
     def save(self, path: Path | str) -> Path:
         """Write ``path``.safetensors and its card ``path``.json, components in 16 bits.

@@ -151,7 +151,7 @@ def _colours(wavelength: Tensor, pieces: list[slice]) -> tuple[Tensor, Tensor]:
     weights = []
     for node in range(count):
         others = torch.cat([nodes[:node], nodes[node + 1 :]])
-        weights.append(((place - others[:, None]) / (nodes[node] - others[:, None])).prod(dim=0))
+        weights.append((place - others[:, None]).prod(dim=0) / (nodes[node] - others).prod())
     return centre[:, None] + half[:, None] * nodes, torch.stack(weights)
 
 
