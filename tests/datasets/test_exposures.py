@@ -115,6 +115,22 @@ def test_signal_to_noise_grows_with_light(store: SpectrumStore) -> None:
     assert bright / ratio(magnitude=5.5, exposure=400.0) == pytest.approx(10**0.5, rel=0.05)
 
 
+def test_the_truth_is_without_noise_and_can_be_asked_for_another_night(
+    store: SpectrumStore,
+) -> None:
+    exposures = StoredExposures(store)
+    truth, noisy = exposures.batch([0, 1], noise=False), exposures.batch([0, 1])
+    pull = ((noisy.flux - truth.flux) / truth.sigma)[truth.valid]
+    assert pull.std().item() == pytest.approx(1.0, abs=0.1)
+    other = exposures.batch([0, 1], noise=False, rv=np.array([10.0, 20.0]), airmass=2.0)
+    assert other.labels[:, 0].tolist() == [10.0, 20.0] and (other.labels[:, 5] == 2).all()
+    assert torch.equal(other.labels[:, 1:5], truth.labels[:, 1:5])
+    again = changed(store, rv=20.0, airmass=2.0).batch([1], noise=False)
+    assert torch.equal(other.flux[1], again.flux[0])
+    with pytest.raises(MauryError, match="'teff' cannot be changed"):
+        exposures.batch([0], teff=5000.0)
+
+
 def test_the_gap_moves_with_the_earth_and_the_star_does_not(store: SpectrumStore) -> None:
     last = []
     quiet = {"rv": 0.0, "magnitude": -5.0, "exposure": 3600.0}

@@ -127,6 +127,7 @@ class Observatory:
         *,
         seeds: Sequence[int] | None = None,
         generator: torch.Generator | None = None,
+        noise: bool = True,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Exposures of stars.
 
@@ -142,6 +143,8 @@ class Observatory:
             One for each, which makes an exposure independent of the rest of the batch.
         generator : torch.Generator, optional
             Source of all that is random, instead, on the device.
+        noise : bool
+            Whether to add it.
 
         Returns
         -------
@@ -155,7 +158,7 @@ class Observatory:
         sources = self._sources(len(stars), seeds, generator)
         settings = self._offset(settings, len(stars), sources)
         flux, sigma = self.calculator(
-            stars, settings, flux_v=flux_v, seeds=seeds, generator=generator
+            stars, settings, flux_v=flux_v, seeds=seeds, generator=generator, noise=noise
         )
         means, together = self.pixels.means, self.pixels.together
         # Where there is an order there is at least the noise of the readout.

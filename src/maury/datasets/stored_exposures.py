@@ -86,13 +86,39 @@ class StoredExposures:
         """How many exposures there are."""
         return len(self.rows)
 
-    def batch(self, numbers: Sequence[int] | NDArray[np.int64]) -> Exposures:
-        """Some of them, by their place among those that are done."""
+    def batch(
+        self,
+        numbers: Sequence[int] | NDArray[np.int64],
+        *,
+        noise: bool = True,
+        **changed: float | NDArray[np.float64],
+    ) -> Exposures:
+        """Some of them, by their place among those that are done.
+
+        Parameters
+        ----------
+        numbers
+            Places.
+        noise
+            Whether to add it; without it this is the truth that a network is to find.
+        **changed
+            What is to be otherwise than in the catalogue, of the columns of `NIGHT`: one number or
+            one for each. So a star is shifted by another ``rv``, or seen at another ``airmass``.
+
+        Raises
+        ------
+        MauryError
+            If something else is to be changed.
+        """
+        for name in changed:
+            if name not in NIGHT:
+                raise MauryError(f"{name!r} cannot be changed; allowed are {', '.join(NIGHT)}.")
         rows = [self.rows[int(number)] for number in numbers]
         stars = torch.from_numpy(np.nan_to_num(self.store.flux([row["index"] for row in rows])))
 
         def column(name: str) -> Tensor:
-            return torch.tensor([row[name] for row in rows], dtype=torch.float64)
+            values = np.array([row[name] for row in rows], dtype=np.float64)
+            return torch.from_numpy(np.broadcast_to(changed.get(name, values), len(rows)).copy())
 
         settings: Any = {name: column(name) for name in NIGHT}
         flux, sigma, valid = self.observatory.expose(
@@ -100,6 +126,7 @@ class StoredExposures:
             Settings(**settings),
             column("flux_v"),
             seeds=[row["noise_seed"] for row in rows],
+            noise=noise,
         )
         labels = torch.stack([column(name) for name in self.labels.names], dim=1).float()
         return Exposures(*normalized(flux, sigma, valid), labels)
