@@ -121,6 +121,8 @@ def test_pixels_of_the_grid_are_found_anywhere_on_it() -> None:
         assert not resampled
         np.testing.assert_array_equal(copied[low:high], flux[low - first : high - first])
         assert np.isfinite(copied).sum() == high - low
+    huge = np.where(flux == 7, 1e300, flux)
+    assert not on_grid(Spectrum(wavelength, huge, mask=flux == 7), GRID)[1]
     uneven = np.delete(wavelength, 3)
     assert on_grid(Spectrum(uneven, np.delete(flux, 3)), GRID)[1]
 

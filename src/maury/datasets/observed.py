@@ -178,8 +178,11 @@ def on_grid(spectrum: Spectrum, grid: WavelengthGrid) -> tuple[NDArray[np.float3
         part = slice(low - first, high - first)
         offset = spectrum.wavelength[part] - grid.wavelength[low:high]
         if max(offset.max(), -offset.min()) <= MOST_OFFSET * grid.step:
-            good = grid.valid[low:high] & ~spectrum.mask[part]
-            flux[low:high] = np.where(good, spectrum.flux[part], np.nan)
+            # What float32 cannot hold is bad in any case.
+            with np.errstate(over="ignore"):
+                flux[low:high] = spectrum.flux[part]
+            bad = spectrum.mask[part] | ~grid.valid[low:high]
+            np.copyto(flux[low:high], np.nan, where=bad)
             return flux, False
     resampled = resample(spectrum, grid)
     np.copyto(flux, resampled.flux, where=resampled.valid, casting="same_kind")

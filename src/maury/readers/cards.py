@@ -39,15 +39,16 @@ def without_unused_cards(content: bytes) -> bytes:
     while end >= 0 and end % _CARD:
         end = content.find(b"END     ", end + 1)
     body = (end // _BLOCK + 1) * _BLOCK
-    header = content[:end]
-    if end < 0 or b"CONTINUE" in header:
+    if end < 0 or content.find(b"CONTINUE", 0, end) >= 0:
         return content
-    first_words = np.frombuffer(header, np.uint64)[:: _CARD // 8]
+    first_words = np.frombuffer(content, np.uint64, end // 8)[:: _CARD // 8]
     kept = set((np.flatnonzero(first_words != _HIERARCH) * _CARD).tolist())
-    kept |= {match.start() for match in _USED.finditer(header) if match.start() % _CARD == 0}
+    kept |= {
+        match.start() for match in _USED.finditer(content, 0, end) if match.start() % _CARD == 0
+    }
     if len(kept) == first_words.size:
         return content
-    cards = [header[start : start + _CARD] for start in sorted(kept)]
+    cards = [content[start : start + _CARD] for start in sorted(kept)]
     cards.append(b"END".ljust(_CARD))
     cards.append(b" " * (-len(cards) * _CARD % _BLOCK))
     return b"".join([*cards, memoryview(content)[body:]])

@@ -88,7 +88,7 @@ def complete(raw: RawSpectrum, path: str, medium: Medium | None, frame: Frame | 
 def _in_angstrom(
     wavelength: NDArray[np.float64], unit: str | None, path: str
 ) -> NDArray[np.float64]:
-    if not np.all(np.isfinite(wavelength)):
+    if not np.isfinite(wavelength).all():
         pixel = int(np.flatnonzero(~np.isfinite(wavelength))[0]) + 1
         raise ReadError(f"{path} has no finite wavelength at pixel {pixel:,}.")
     if unit is not None and unit.upper() not in _ANGSTROM:
