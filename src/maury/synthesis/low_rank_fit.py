@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -187,7 +188,9 @@ class _Block:
 
     def table(self, m: int, nodes: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Opacity at some nodes, with the margin on either side."""
-        lines = self.grid.table(float(METALLICITY[m])).lines
+        # Mapped anew each time, so that of nine tables no more than this stays in memory.
+        mapped = cast("np.memmap", self.grid.table(float(METALLICITY[m])).lines)
+        lines = np.load(str(mapped.filename), mmap_mode="r")
         columns = slice(MARGIN + self.first - self.margin, MARGIN + self.last + self.margin)
         logs = _to_nodes()[nodes] @ lines[:, columns].astype(np.float32)
         return np.exp(LOG_LEVEL + LOG_STEP * logs)
