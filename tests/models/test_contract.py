@@ -1,5 +1,6 @@
 """What every model of the zoo must do, whatever it is made of."""
 
+import copy
 import subprocess
 import sys
 from functools import cache
@@ -225,6 +226,26 @@ def test_half_precision_keeps_results_in_float32(name):
         output = run(network)
     assert output.nodes.dtype == torch.float32
     assert output.spectra is None or output.spectra.dtype == torch.float32
+
+
+@autoencoders
+def test_an_adopted_decoder_does_the_same_whatever_u_is(name):
+    network, model = copy.deepcopy(make(name)), ZOO[name]
+    options = {"encoder": False, "variational": False, "supervised": model.supervised}
+    other = build(
+        name,
+        grid=GRID,
+        labels=HARPS_LABELS,
+        normalizer=NORMALIZER,
+        decoder_settings=SMALL[model.decoder],
+        nodes=6,
+        **options,
+    )
+    network.adopt_decoder(other)
+    nodes = torch.randn(BATCH, network.nodes, generator=torch.Generator().manual_seed(9))
+    with torch.no_grad():
+        ours, theirs = network.decode(nodes), other.decode(nodes[:, :6])
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 # The networks that differ only in their loss are the same on disk.

@@ -9,6 +9,7 @@ from maury.labels import LabelSet, Normalizer
 from maury.models.decoder import CNNDecoder
 from maury.models.downstream import LinearReadout
 from maury.models.encoder import Encoder
+from maury.models.film import FiLMDecoder
 from maury.models.network import Network
 from maury.models.preprocessing import Preprocessing
 
@@ -109,3 +110,15 @@ def test_a_decoder_is_differentiable_in_physical_labels():
     labels = torch.tensor([[5777.0, 12.0]], requires_grad=True)
     network.decode(network.intervene(torch.zeros(1, 3), labels)).sum().backward()
     assert labels.grad.abs().min() > 0
+
+
+def test_a_decoder_of_another_kind_is_not_adopted():
+    other = Normalizer((6000.0, 1.0), (1000.0, 50.0), LABELS.names)
+    with pytest.raises(MauryError, match="with its labels and normalisation"):
+        make().adopt_decoder(make(normalizer=other))
+    with pytest.raises(MauryError, match="by one of the same kind"):
+        make().adopt_decoder(make(encoder=4, decoder=4))
+    film = FiLMDecoder(pixels=GRID.size, inputs=3, channels=(8,) * 8)
+    network = Network(GRID, LABELS, NORMALIZER, Preprocessing(GRID), decoder=film)
+    with pytest.raises(MauryError, match="by one of the same kind"):
+        make().adopt_decoder(network)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from maury.errors import GridError
@@ -46,7 +47,7 @@ class Encoder(nn.Module):
     pixels : int
         Size of the wavelength grid.
     outputs : int
-        Number of labels.
+        Number of labels, or of nodes of a bottleneck; twice that for their means and log-variances.
 
     Raises
     ------
@@ -94,7 +95,7 @@ class Encoder(nn.Module):
         """The keyword arguments that make an encoder of the same shape."""
         return {"pixels": self.pixels, "outputs": self.outputs}
 
-    def forward(self, spectra: Tensor) -> Tensor:
+    def forward(self, spectra: Float[Tensor, "batch pixel"]) -> Float[Tensor, "batch output"]:
         """Normalised labels, float32[batch, outputs], of preprocessed spectra [batch, pixels]."""
         image = spectra[:, None, None, :].contiguous(memory_format=torch.channels_last)
         features = self.features(image).flatten(1)

@@ -302,3 +302,30 @@ class Network(nn.Module):
         """
         normalized = self.normalizer.normalize(labels)
         self.parts["readout"] = LinearReadout.fit(nodes, normalized, ridge=ridge)
+
+    @torch.no_grad()
+    def adopt_decoder(self, other: Network) -> None:
+        """Start from the decoder of another network, as the paper's autoencoders do (Sect. 3.3).
+
+        The other one has the same labels and may have fewer unknown factors, or none; those that it
+        lacks make no difference at first.
+
+        Raises
+        ------
+        MauryError
+            If the decoders differ in anything but the number of unknown factors, or the networks in
+            labels or normalisation.
+        """
+        if (self.supervised, self.normalizer) != (other.supervised, other.normalizer):
+            raise MauryError("A decoder can only be adopted with its labels and normalisation.")
+        theirs = other.decoder.state_dict()
+        adopted = {}
+        for name, tensor in self.decoder.state_dict().items():
+            start = theirs.get(name, tensor.new_empty(0))
+            # Layers that see the nodes have a column for each, unknown factors last.
+            columns = start.ndim == tensor.ndim == 2 and start.shape[1] < tensor.shape[1]
+            if start.shape != tensor.shape and not (columns and len(start) == len(tensor)):
+                raise MauryError("A decoder can only be adopted by one of the same kind.")
+            adopted[name] = torch.zeros_like(tensor)
+            adopted[name][tuple(slice(length) for length in start.shape)] = start
+        self.decoder.load_state_dict(adopted)

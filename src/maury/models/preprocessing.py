@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -135,7 +136,9 @@ class Preprocessing(nn.Module):
         """What is subtracted from normalised fluxes: one where they are relative to a continuum."""
         return 0.0 if self.continuum is None else 1.0
 
-    def forward(self, flux: Tensor, valid: Tensor) -> Tensor:
+    def forward(
+        self, flux: Float[Tensor, "batch pixel"], valid: Bool[Tensor, "batch pixel"]
+    ) -> Float[Tensor, "batch pixel"]:
         """Prepare a batch of spectra.
 
         Parameters
@@ -163,7 +166,9 @@ class Preprocessing(nn.Module):
             normalized = normalized.clamp(*self.clip)
         return torch.where(valid, normalized - self.offset, 0.0)
 
-    def pseudo_continuum(self, flux: Tensor, valid: Tensor) -> Tensor:
+    def pseudo_continuum(
+        self, flux: Float[Tensor, "batch pixel"], valid: Bool[Tensor, "batch pixel"]
+    ) -> Float[Tensor, "batch pixel"]:
         """The smooth upper envelope, float[batch, pixel], of fluxes that are zero where invalid.
 
         Pixels of a spectrum without a usable window come out as zero.
