@@ -28,7 +28,7 @@ GRID = WavelengthGrid(start=6000.0, step=0.02, size=200)
 WARM = {"teff": Range(6000.0, 9000.0)}
 
 SEDS = SedSimulation(n=12, ranges=WARM, grid=GRID, seed=1)
-ETC = EtcSimulation(n=20, split="test", ranges=WARM, grid=GRID, solver="direct")
+ETC = EtcSimulation(n=8, split="test", ranges=WARM, grid=GRID, solver="direct")
 
 
 def spectra(folder: Path) -> list[Path]:
