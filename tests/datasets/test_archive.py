@@ -13,7 +13,7 @@ from maury.datasets.archive import INSTRUMENT, MockArchive, MockExposure, simula
 from maury.datasets.starlight import Starlight
 from maury.datasets.store import SpectrumStore
 from maury.errors import SynthesisError, TargetError
-from maury.grid import WavelengthGrid
+from maury.grid import GRIDS, WavelengthGrid
 from maury.instrument.calculator import ExposureCalculator
 from maury.instrument.settings import Settings
 from maury.wavelength import SPEED_OF_LIGHT
@@ -87,19 +87,21 @@ def test_a_star_has_the_same_labels_in_all_its_exposures() -> None:
     assert all(len(facts) == 1 for facts in of_star.values())
 
 
-def test_the_same_archive_is_the_same_bytes_and_another_seed_another(
-    store: SpectrumStore, tmp_path: Path
+def test_the_command_makes_the_same_archive_and_another_seed_another(
+    store: SpectrumStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again = simulate_archive(ARCHIVE, tmp_path / "again", workers=1)
+    monkeypatch.setitem(GRIDS, "harps-small", GRID)
+    out = tmp_path / "again"
+    options = "--stars 2 --exposures 4 --seed 3 --grid harps-small --solver direct".split()
+    result = CliRunner().invoke(app, ["simulate", "archive", *options, "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    again = SpectrumStore(out)
     assert again.catalogue["checksum"].to_pylist() == store.catalogue["checksum"].to_pylist()
-    other = MockArchive(stars=2, exposures=4, seed=4, grid=GRID, solver="direct").rows()
-    assert other[0]["hidden_rv"] != ARCHIVE.rows()[0]["hidden_rv"]
+    assert f"{len(store)} of {len(store)} spectra" in result.output
+    other = MockArchive(stars=2, exposures=4, seed=4, grid=GRID, solver="direct")
+    assert other.rows()[0]["hidden_rv"] != ARCHIVE.rows()[0]["hidden_rv"]
     with pytest.raises(TargetError, match="seed = 3, not 4"):
-        simulate_archive(
-            MockArchive(stars=2, exposures=4, seed=4, grid=GRID, solver="direct"),
-            tmp_path / "again",
-            workers=0,
-        )
+        simulate_archive(other, out, workers=0)
 
 
 def test_the_domain_is_not_that_of_the_paper_simulation() -> None:
