@@ -18,7 +18,7 @@ __all__ = ["BENCHMARKS", "bench"]
 
 BENCHMARKS = {
     "simulator": "exposures a second and core from a spectrum at the star",
-    "store": "random batches of full spectra out of a store, beside a memory map (0.7 GB)",
+    "store": "random batches of full spectra out of a store, beside a memory map (0.4 GB)",
     "ingest": "FITS files a second and core into a store",
     "predict": "spectra a second and core from file to table",
     "synthesis": "spectra from physics a second and core, from opacity tables (1.6 GB, kept)",

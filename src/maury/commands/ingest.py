@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from maury.commands.filling import EXIT_INTERRUPTED, ClusterOption, WorkersOption
 from maury.commands.options import FormatOption, FrameOption, MediumOption
 from maury.console import Column, Format, print_records, print_table
 from maury.errors import MauryError
@@ -17,14 +18,12 @@ from maury.grid import GRIDS
 
 __all__ = ["ingest"]
 
-EXIT_INTERRUPTED = 130
-
 GridChoice = StrEnum("GridChoice", {name: name for name in GRIDS})  # type: ignore[misc]
 
 
 def ingest(
     out: Annotated[
-        str, typer.Option(help="Folder of the store; made where it is missing.", metavar="STORE")
+        str, typer.Option(help="Folder of the store; made where it is missing.", metavar="DIR")
     ],
     files: Annotated[
         list[str] | None, typer.Argument(help="Spectra: FITS or text, plain or gzip.")
@@ -41,12 +40,8 @@ def ingest(
     instrument: Annotated[
         str, typer.Option(help="What headers must name, if they name any; any for whatever.")
     ] = "HARPS",
-    workers: Annotated[
-        int, typer.Option(min=1, help="Processes that share the work, each on one core.")
-    ] = 1,
-    cluster: Annotated[
-        str | None, typer.Option(help="Ray cluster: local, or its address (ray://...).")
-    ] = None,
+    workers: WorkersOption = 1,
+    cluster: ClusterOption = None,
     medium: MediumOption = None,
     frame: FrameOption = None,
     format: FormatOption = Format.TABLE,
@@ -55,7 +50,7 @@ def ingest(
 
     Files that the store has are passed over, others are added; killed at any time, the same
     command goes on where it was. Each file has a row in the report; those that cannot be used say
-    why, and the exit code is then 1. In Python, maury.SpectrumStore(STORE) opens the store.
+    why, and the exit code is then 1. In Python, maury.SpectrumStore(DIR) opens the store.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
