@@ -15,7 +15,7 @@ from rich.progress import track
 from maury.synthesis.emulator import STANDARD
 from maury.synthesis.emulator_training import compute_spectra, design, fit_emulator
 
-TRAINING, KEPT_ASIDE = 640, 48
+TRAINING, KEPT_ASIDE = 1280, 48
 COMPONENTS = 64
 
 
