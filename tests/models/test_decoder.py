@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from maury.errors import GridError
 from maury.grid import HARPS
-from maury.models.decoder import CNNDecoder, ResNetDecoder
+from maury.models.decoder import CNNDecoder, ResNetDecoder, transposed
 
 
 def parameters(module):
@@ -28,7 +28,7 @@ def test_parameter_counts_are_those_of_table_9(make, millions):
 def test_cnn_has_the_layers_of_table_b2():
     table = "512 3 1,256 4 2,128 4 2,128 4 2,128 4 2,64 4 2,64 4 2,64 4 2,32 4 2,32 4 2,32 4 2,"
     rows = [tuple(map(int, row.split())) for row in f"{table}16 4 2,16 4 2,16 4 2".split(",")]
-    convolutions = CNNDecoder(pixels=2**14, inputs=6).layers[::2]
+    convolutions = CNNDecoder(pixels=2**14, inputs=6).layers
     ours = [(c.out_channels, c.kernel_size[0], c.stride[0]) for c in convolutions]
     assert ours[:-1] == rows
     # The table's fourteen layers double thirteen times; the fifteenth ends at one channel.
@@ -48,6 +48,19 @@ def test_resnet_keeps_enough_positions_for_its_norms(pixels):
         decoder = ResNetDecoder(pixels=pixels, inputs=6)
         assert decoder.expand.out_features >= 512 * 16
         assert decoder(torch.zeros(1, 6)).shape == (1, pixels)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (5, 1), (1, 1), (4, 2), (5, 2)])
+def test_the_fast_transposed_convolution_is_pytorchs(kernel, stride, bias):
+    torch.manual_seed(2)
+    padding = (kernel - 1) // 2
+    options = {"stride": stride, "padding": padding, "bias": bias}
+    if kernel == 5:
+        options["output_padding"] = stride - 1
+    plain = nn.ConvTranspose1d(6, 4, kernel, **options)
+    x = torch.randn(2, 6, 32)
+    torch.testing.assert_close(transposed(plain, x), plain(x), rtol=1e-5, atol=1e-5)
 
 
 def instance_norm(x):

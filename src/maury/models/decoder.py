@@ -69,13 +69,12 @@ class CNNDecoder(nn.Module):
         self.channels = _sixteen(channels)
         positions = coarse_positions(pixels, "CNN decoder")
         self.expand = nn.Linear(inputs, channels[0] * positions)
-        layers: list[nn.Module] = []
+        self.layers = nn.ModuleList()
         for i, (before, units) in enumerate(pairwise(channels)):
             kernel, stride = (3, 1) if i == 0 else (4, 2)
             convolution = nn.ConvTranspose1d(before, units, kernel, stride, padding=1)
             keep_signal(convolution, stride, slope=SLOPE)
-            layers += [convolution, nn.LeakyReLU(SLOPE, inplace=True)]
-        self.layers = nn.Sequential(*layers)
+            self.layers.append(convolution)
         self.spectrum = nn.Conv1d(channels[-1], 1, 3, padding=1)
         start_at_continuum(self.spectrum)
 
@@ -87,7 +86,10 @@ class CNNDecoder(nn.Module):
     def forward(self, nodes: Float[Tensor, "batch input"]) -> Float[Tensor, "batch pixel"]:
         """Normalised fluxes of the nodes of a bottleneck."""
         features = self.expand(nodes).unflatten(1, (self.channels[0], -1))
-        return self.spectrum(self.layers(features))[:, 0].float()
+        for layer in self.layers:
+            features = transposed(layer, features)  # type: ignore[arg-type]
+            features = functional.leaky_relu_(features, SLOPE)
+        return self.spectrum(features)[:, 0].float()
 
 
 class _Block(nn.Module):
@@ -114,10 +116,15 @@ class _Block(nn.Module):
             keep_signal(convolution, convolution.stride[0], slope=0.0)
 
     def forward(self, features: Tensor) -> Tensor:
-        active = functional.relu(functional.instance_norm(features))
-        change = self.first(active)
-        change = self.second(functional.relu_(functional.instance_norm(change)))
-        return change + (features if self.skip is None else self.skip(active))
+        active = functional.relu_(functional.instance_norm(features))
+        change = transposed(self.first, active)
+        change = transposed(self.second, functional.relu_(functional.instance_norm(change)))
+        if self.skip is None:
+            return change + features
+        # A kernel of 1 with a stride reaches every second position alone.
+        kernel = self.skip.weight.transpose(0, 1)
+        change[:, :, :: self.skip.stride[0]] += functional.conv1d(active, kernel)
+        return change
 
 
 class ResNetDecoder(nn.Module):
@@ -206,6 +213,26 @@ def coarse_positions(pixels: int, name: str) -> int:
             f"which {pixels} is not."
         )
     return pixels // REDUCTION
+
+
+def transposed(
+    convolution: nn.ConvTranspose1d, features: Float[Tensor, "batch channel position"]
+) -> Float[Tensor, "batch unit longer"]:
+    """What a transposed convolution gives, by a plain one, which takes a fifth less on a CPU.
+
+    With a stride of 2 even and odd outputs are two convolutions of every second weight; both are
+    done as one with twice the channels, whose outputs are then interleaved. Kernels are odd at
+    stride 1, and 4 or 5 at stride 2.
+    """
+    weight, bias = convolution.weight, convolution.bias
+    if convolution.stride[0] == 1:
+        kernel = weight.transpose(0, 1).flip(2)
+        return functional.conv1d(features, kernel, bias, padding=(kernel.shape[2] - 1) // 2)
+    weight = functional.pad(weight, (1, 1) if weight.shape[2] == 4 else (0, 1))
+    kernel = weight.unflatten(2, (3, 2)).flip(2).permute(1, 3, 0, 2).flatten(0, 1)
+    bias = None if bias is None else bias.repeat_interleave(2)
+    pairs = functional.conv1d(features, kernel, bias, padding=1)
+    return pairs.unflatten(1, (-1, 2)).transpose(2, 3).flatten(2)
 
 
 def keep_signal(convolution: nn.ConvTranspose1d, stride: int, *, slope: float) -> None:

@@ -10,11 +10,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from maury.models.decoder import SLOPE, coarse_positions, keep_signal, start_at_continuum
+from maury.models.decoder import (
+    SLOPE,
+    coarse_positions,
+    keep_signal,
+    start_at_continuum,
+    transposed,
+)
 
 __all__ = ["FiLMDecoder"]
 
-CHANNELS = (512, 256, 256, 256, 128, 128, 128, 64, 64, 64, 64)
+CHANNELS = (512, 256, 256, 256, 128, 128, 128, 64, 64, 48, 32)
 COARSEST = 512  # channels that the linear layer fills
 DOUBLINGS = 14
 
@@ -120,7 +126,7 @@ class _Block(nn.Module):
 
     def forward(self, features: Tensor, condition: Tensor) -> Tensor:
         first, second = (modulation(condition) for modulation in self.modulations)
-        doubled = self.stretch(features) + self.places
+        doubled = transposed(self.stretch, features) + self.places
         doubled = _modulated(doubled, first)
         return doubled + self.refine(_modulated(doubled, second))
 
