@@ -35,9 +35,9 @@ class FiLMDecoder(nn.Module):
 
     - Each layer adds a learned map of its own positions, because lines lie at places that do not
       depend on the star, and need not be made from the labels by convolutions.
-    - Convolutions end at an eighth of the pixels, each of whose positions gives eight pixels: most
-      of the ResNet's time goes into its last three blocks. There is no instance norm, so that
-      the grid may be small.
+    - Convolutions end at an eighth of the pixels, each of whose positions gives eight pixels, while
+      those of the ResNet go on to the full length. There is no instance norm, so that the grid
+      may be small.
 
     Parameters
     ----------
