@@ -12,12 +12,12 @@ from maury.grid import WavelengthGrid
 from maury.inference.fit import macroturbulence
 from maury.inference.network import NetworkEstimator
 from maury.inference.predictor import Predictor
-from maury.inference.weights import save_network
 from maury.instrument import simulate_exposure
 from maury.labels import HARPS_LABELS, Normalizer
 from maury.models.encoder import Encoder
 from maury.models.network import Network
 from maury.models.preprocessing import Preprocessing
+from maury.models.weights import save_network
 from maury.spectrum import Spectrum
 from maury.synthesis.emulator import Emulator, log_wavelength
 

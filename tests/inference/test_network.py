@@ -9,11 +9,11 @@ import torch
 from maury.errors import GridError, SpectrumError
 from maury.grid import WavelengthGrid
 from maury.inference.network import NetworkEstimator
-from maury.inference.weights import save_network
 from maury.labels import LabelSet, Normalizer
 from maury.models.encoder import Encoder
 from maury.models.network import Network
 from maury.models.preprocessing import Preprocessing
+from maury.models.weights import save_network
 from maury.spectrum import Observation, Spectrum
 
 GRID = WavelengthGrid(start=5000.0, step=0.06, size=2**14, gaps=((5300.0, 5310.0),), name="test")

@@ -30,7 +30,7 @@ def train(
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Train a network on exposures simulated as it learns; write its card and weights."""
-    from maury.inference.weights import save_network
+    from maury.models.weights import save_network
     from maury.training.recipe import read_recipe
     from maury.training.run import train as run
 

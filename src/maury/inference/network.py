@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from maury.errors import GridError, SpectrumError
-from maury.inference.weights import Card, load_network
 from maury.models.network import Network
+from maury.models.weights import Card, load_network
 from maury.spectrum import Spectrum, resample
 
 __all__ = ["NetworkEstimate", "NetworkEstimator"]
