@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from maury.errors import GridError, SpectrumError
+from maury.errors import GridError, SpectrumError, WeightsError
 from maury.grid import WavelengthGrid
 from maury.inference.network import NetworkEstimator
 from maury.labels import LabelSet, Normalizer
@@ -14,10 +14,12 @@ from maury.models.encoder import Encoder
 from maury.models.network import Network
 from maury.models.preprocessing import Preprocessing
 from maury.models.weights import save_network
+from maury.models.zoo import build
 from maury.spectrum import Observation, Spectrum
 
 GRID = WavelengthGrid(start=5000.0, step=0.06, size=2**14, gaps=((5300.0, 5310.0),), name="test")
 LABELS = LabelSet.from_names(["teff", "rv"])
+NORMALIZER = Normalizer((6000.0, 0.0), (1000.0, 50.0), LABELS.names)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def estimator(tmp_path_factory):
     network = Network(
         GRID,
         LABELS,
-        Normalizer((6000.0, 0.0), (1000.0, 50.0), LABELS.names),
+        NORMALIZER,
         Preprocessing(GRID, continuum=50.0, clip=(0.0, 1.3)),
         Encoder(pixels=GRID.size, outputs=2),
     )
@@ -86,6 +88,13 @@ def test_a_spectrum_without_good_pixels_is_refused(estimator):
     wavelength = np.arange(4990.0, 6000.0, 0.01)
     with pytest.raises(SpectrumError):
         estimator.estimate([Spectrum(wavelength, np.full_like(wavelength, np.nan))])
+
+
+def test_a_network_that_predicts_nothing_is_refused(tmp_path):
+    decoder = build("cnn-decoder", grid=GRID, labels=LABELS, normalizer=NORMALIZER)
+    path = save_network(tmp_path / "net.json", decoder, validation={}, training={})
+    with pytest.raises(WeightsError, match=r"predicts no labels\.$"):
+        NetworkEstimator.load(path)
 
 
 def test_no_spectra_give_no_estimates(estimator):

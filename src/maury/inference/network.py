@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from maury.errors import GridError, SpectrumError
+from maury.errors import GridError, SpectrumError, WeightsError
 from maury.models.network import Network
 from maury.models.weights import Card, load_network
 from maury.spectrum import Spectrum, resample
@@ -63,7 +63,10 @@ class NetworkEstimator:
     @classmethod
     def load(cls, path: str | Path) -> NetworkEstimator:
         """Read the network of a card; raises WeightsError if that cannot be used."""
-        return cls(*load_network(path))
+        network, card = load_network(path)
+        if not set(network.labels.names) <= set(card.validation):
+            raise WeightsError(f"The network of {path} predicts no labels.")
+        return cls(network, card)
 
     def estimate(self, spectra: Sequence[Spectrum], batch_size: int = 16) -> list[NetworkEstimate]:
         """Labels of spectra in any medium and on any wavelengths that cover the network's grid.
