@@ -21,7 +21,7 @@ BENCHMARKS = {
     "store": "random batches of full spectra out of a store, beside a memory map (0.4 GB)",
     "ingest": "FITS files a second and core into a store",
     "predict": "spectra a second and core from file to table",
-    "synthesis": "spectra from physics a second and core, from opacity tables (1.6 GB, kept)",
+    "synthesis": "spectra from physics a second and core, from opacity tables (1.9 GB, kept)",
 }
 
 
@@ -34,7 +34,7 @@ def bench(
     repeats: Annotated[int, typer.Option(min=1, help="Turns; their median counts.")] = 3,
     low_rank: Annotated[
         bool,
-        typer.Option("--low-rank", help="Of synthesis: its form for torch too (9 tables, 3.5 GB)."),
+        typer.Option("--low-rank", help="Of synthesis: its form for torch too (9 tables, 4.6 GB)."),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     format: FormatOption = Format.TABLE,
