@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 import numba
+import torch
 from threadpoolctl import threadpool_limits
 
 from maury.errors import MauryError
@@ -86,7 +87,11 @@ def share(
         yield from share_on_cluster(function, tasks, cluster, workers)
         return
     if workers == 0:
-        yield from (do(function, task) for task in tasks)
+        for task in tasks:
+            # Sums over several threads would round otherwise than those of a worker.
+            with _one_thread():
+                done = do(function, task)
+            yield done
         return
     waiting = deque(tasks)
     crew: list[_Worker] = []
@@ -168,18 +173,31 @@ def _deaf_to_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One core for numba, torch and what they call."""
+    threads = numba.get_num_threads(), torch.get_num_threads()
+    numba.set_num_threads(1)
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(limits=1):
+            yield
+    finally:
+        numba.set_num_threads(threads[0])
+        torch.set_num_threads(threads[1])
+
+
 def _work(connection: Connection, function: Callable[[Any], Any]) -> None:
     """What a process does: say that it is ready, then answer one task after the other."""
-    # One core a process: their threads would only wait for one another.
-    threadpool_limits(limits=1)
-    numba.set_num_threads(1)
     parent = parent_process()
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
-        connection.send(None)
-        while True:
-            connection.send(do(function, connection.recv()))
+        # One core a process: their threads would only wait for one another.
+        with _one_thread():
+            connection.send(None)
+            while True:
+                connection.send(do(function, connection.recv()))
     except (EOFError, OSError):
         # The one that gave the tasks is gone.
         return
