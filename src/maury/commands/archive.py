@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from maury.commands.filling import ClusterOption, OutOption, WorkersOption, show_filling
-from maury.commands.options import SolverChoice, SolverOption
+from maury.commands.options import GridChoice, SolverChoice, SolverOption
 
 __all__ = ["archive"]
-
-
-class GridChoice(StrEnum):
-    """Grids by name."""
-
-    harps = "harps"
-    harps_small = "harps-small"
 
 
 def archive(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maury.commands.archive import GridChoice
 from maury.commands.filling import ClusterOption, OutOption, WorkersOption, show_filling
 from maury.commands.options import (
+    GridChoice,
     LineStrengthsChoice,
     LineStrengthsOption,
     MediumChoice,

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from maury.commands.filling import EXIT_INTERRUPTED, ClusterOption, WorkersOption
-from maury.commands.options import FormatOption, FrameOption, MediumOption
+from maury.commands.options import FormatOption, FrameOption, GridChoice, MediumOption
 from maury.console import Column, Format, print_records, print_table
 from maury.errors import MauryError
 from maury.grid import GRIDS
 
 __all__ = ["ingest"]
-
-GridChoice = StrEnum("GridChoice", {name: name for name in GRIDS})  # type: ignore[misc]
 
 
 def ingest(
@@ -36,7 +33,7 @@ def ingest(
         Path | None,
         typer.Option(help="CSV table: a column star or file, and teff, logg, mh, rv, ..."),
     ] = None,
-    grid: Annotated[GridChoice, typer.Option(help="Wavelengths of the store.")] = GridChoice.harps,  # type: ignore[attr-defined]
+    grid: Annotated[GridChoice, typer.Option(help="Wavelengths of the store.")] = GridChoice.harps,
     instrument: Annotated[
         str, typer.Option(help="What headers must name, if they name any; any for whatever.")
     ] = "HARPS",

@@ -17,6 +17,7 @@ __all__ = [
     "FormatOption",
     "FrameChoice",
     "FrameOption",
+    "GridChoice",
     "GridMediumOption",
     "LineStrengthsChoice",
     "LineStrengthsOption",
@@ -48,6 +49,13 @@ class FrameChoice(StrEnum):
     barycentric = "barycentric"
     observatory = "observatory"
     rest = "rest"
+
+
+class GridChoice(StrEnum):
+    """Pixels of exposures, by the name of their grid."""
+
+    harps = "harps"
+    harps_small = "harps-small"
 
 
 class LineStrengthsChoice(StrEnum):

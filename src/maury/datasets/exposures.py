@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +76,7 @@ SHARD = 16  # spectra a file
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExposureSimulation:
+class ExposureSimulation(ABC):
     """What the sets of exposures have in common.
 
     Parameters
@@ -154,9 +155,9 @@ class ExposureSimulation:
             line_errors=self.nuisances.line_strengths,
         )
 
+    @abstractmethod
     def rows(self) -> list[dict[str, Any]]:
         """Every exposure: its star, its night and the seed of its noise, in order."""
-        raise NotImplementedError
 
     def settings(self) -> dict[str, Any]:
         """All that the spectra and exposures depend on, as plain values."""
