@@ -40,6 +40,11 @@ BLOCK = 2048
 LANES = 64
 """Generators of random numbers side by side, so that their steps are vector instructions."""
 
+EXACT = {"nnan", "ninf", "nsz"}
+"""Without sums in another order or fused multiply-adds: a callee is compiled twice, alone and
+within its caller, and which of the two runs differs between a process that compiles and one that
+finds the code on disk; both must round alike."""
+
 _U = np.uint32
 
 # ln(1 + t) / t for t from -0.29 to 0.41, to 2e-7.
@@ -90,7 +95,7 @@ def random_bits(state: NDArray[np.uint32], out: NDArray[np.int32]) -> None:
             a[k], b[k], c[k], d[k] = s0, s1, s2, s3
 
 
-@numba.njit(cache=True, fastmath=True, error_model="numpy")
+@numba.njit(cache=True, fastmath=EXACT, error_model="numpy")
 def _split(
     bits: NDArray[np.int32], uniform: NDArray[np.float32], pattern: NDArray[np.int32]
 ) -> None:
@@ -109,7 +114,7 @@ def _split(
         pattern[k] = np.int32(x - np.int32(exponent << np.int32(23)))
 
 
-@numba.njit(cache=True, fastmath=True, error_model="numpy")
+@numba.njit(cache=True, fastmath=EXACT, error_model="numpy")
 def _rotate(
     mantissa: NDArray[np.float32],
     exponent: NDArray[np.int32],
@@ -167,7 +172,7 @@ def normals(state: NDArray[np.uint32], room: Room, out: Row) -> None:
         _rotate(uniform, bits[:half], bits[half:], part[:half], part[half:])
 
 
-@numba.njit(cache=True, fastmath=True, error_model="numpy")
+@numba.njit(cache=True, fastmath=EXACT, error_model="numpy")
 def _absorb(depth: Row, molecule: Depths, first: int) -> None:
     """Add a molecule's optical depth at the pixels from the first on."""
     start, below, above, less, more = molecule
@@ -177,7 +182,7 @@ def _absorb(depth: Row, molecule: Depths, first: int) -> None:
         depth[k] += low * a[k] + high * b[k]
 
 
-@numba.njit(cache=True, fastmath=True, error_model="numpy")
+@numba.njit(cache=True, fastmath=EXACT, error_model="numpy")
 def _observe(
     lo: int,
     hi: int,
@@ -245,7 +250,7 @@ def _run(first: int, origin: float, slope: float, lead: float) -> tuple[int, int
     return int(whole), max(int(np.ceil(edge - origin)) - first, 1)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, fastmath=EXACT, error_model="numpy")
 def expose(
     star: NDArray[np.float32] | NDArray[np.int16],
     light: Row,
