@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from maury.commands.options import GridChoice
+from maury.datasets.observatory import ExposurePixels
 from maury.errors import GridError
-from maury.grid import GRIDS, HARPS, HARPS_SMALL, WavelengthGrid
+from maury.grid import GRIDS, HARPS, HARPS_HALF, HARPS_SMALL, HARPS_TINY, WavelengthGrid
 
 
 def test_harps_grid_is_the_paper_s():
@@ -30,6 +32,26 @@ def test_small_grid_halves_fourteen_times_and_loses_only_the_gap():
     assert lost[0] == pytest.approx(5303.64)
     assert lost[-1] == pytest.approx(5338.02, abs=0.031)
     assert np.all(np.diff(lost) < 0.07)
+
+
+@pytest.mark.parametrize(
+    ("coarse", "fine"), [(HARPS_HALF, HARPS), (HARPS_TINY, HARPS_SMALL)], ids=["half", "tiny"]
+)
+def test_pairs_of_pixels_make_those_of_the_coarser_grid(coarse, fine):
+    np.testing.assert_allclose(coarse.edges, fine.edges[::2], rtol=0, atol=1e-8)
+    np.testing.assert_array_equal(coarse.valid, fine.valid.reshape(-1, 2).all(axis=1))
+
+
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_exposures_can_be_computed_on_every_grid(grid):
+    pixels = ExposurePixels.of(grid, velocity=300.0)
+    rows = slice(pixels.before, pixels.before + grid.size * pixels.together)
+    means = pixels.wide.wavelength[rows].reshape(grid.size, -1).mean(axis=1)
+    np.testing.assert_allclose(means, grid.wavelength, rtol=0, atol=1e-8)
+
+
+def test_every_grid_can_be_chosen_on_the_command_line():
+    assert [choice.value for choice in GridChoice] == list(GRIDS)
 
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)

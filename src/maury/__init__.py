@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from maury.errors import MauryError
-from maury.grid import GRIDS, HARPS, HARPS_SMALL, WavelengthGrid
+from maury.grid import GRIDS, HARPS, HARPS_HALF, HARPS_SMALL, HARPS_TINY, WavelengthGrid
 from maury.labels import HARPS_LABELS, LABELS, Label, LabelSet, Normalizer
 from maury.readers import read
 from maury.spectrum import Observation, Spectrum, doppler_shift, normalize, resample
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = [
     "GRIDS",
     "HARPS",
+    "HARPS_HALF",
     "HARPS_LABELS",
     "HARPS_SMALL",
+    "HARPS_TINY",
     "LABELS",
     "Label",
     "LabelSet",

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from maury.errors import GridError
 
-__all__ = ["GRIDS", "HARPS", "HARPS_SMALL", "Medium", "WavelengthGrid"]
+__all__ = [
+    "GRIDS",
+    "HARPS",
+    "HARPS_HALF",
+    "HARPS_SMALL",
+    "HARPS_TINY",
+    "Medium",
+    "WavelengthGrid",
+]
 
 Medium = Literal["air", "vacuum"]
 
@@ -163,6 +171,16 @@ The data range, 3785.00-6910.00 A, is padded evenly to 2^18 + 2^16 pixels; the p
 between the two CCDs are its gaps.
 """
 
+HARPS_HALF = WavelengthGrid(
+    name="harps-half",
+    start=3709.115,
+    step=0.02,
+    size=HARPS.size // 2,
+    medium="air",
+    gaps=HARPS.gaps,
+)
+"""Pairs of the pixels of `HARPS`: 163,840 of 0.02 A. One is valid where both of the pair are."""
+
 HARPS_SMALL = WavelengthGrid(
     name="harps-small",
     start=4944.0,
@@ -173,5 +191,17 @@ HARPS_SMALL = WavelengthGrid(
 )
 """A grid for small machines: 32,768 pixels of 0.06 A from 4944.00 A, red of H-beta to H-alpha."""
 
-GRIDS: dict[str, WavelengthGrid] = {grid.name: grid for grid in (HARPS, HARPS_SMALL)}
+HARPS_TINY = WavelengthGrid(
+    name="harps-tiny",
+    start=4944.03,
+    step=0.12,
+    size=2**14,
+    medium="air",
+    gaps=HARPS_SMALL.gaps,
+)
+"""Pairs of the pixels of `HARPS_SMALL`, for trying things out: 16,384 of 0.12 A."""
+
+GRIDS: dict[str, WavelengthGrid] = {
+    grid.name: grid for grid in (HARPS, HARPS_HALF, HARPS_SMALL, HARPS_TINY)
+}
 """The named grids."""

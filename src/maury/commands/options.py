@@ -55,7 +55,9 @@ class GridChoice(StrEnum):
     """Pixels of exposures, by the name of their grid."""
 
     harps = "harps"
+    harps_half = "harps-half"
     harps_small = "harps-small"
+    harps_tiny = "harps-tiny"
 
 
 class LineStrengthsChoice(StrEnum):
