@@ -126,6 +126,13 @@ class ModelExposures:
         labels = torch.tensor(columns, dtype=torch.float32, device=self.device)
         return ExposureBatch(exposure, valid, labels)
 
+    def sample_labels(self, size: int) -> Tensor:
+        """Labels alone, float32[size, label], distributed as in batches."""
+        random = np.random.default_rng((self.seed, STREAM))
+        ranges = [self.ranges[name] for name in self.labels.names]
+        columns = [random.uniform(interval.low, interval.high, size) for interval in ranges]
+        return torch.tensor(np.stack(columns, axis=1), dtype=torch.float32, device=self.device)
+
     def _spectra(self, star: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Flux over the continuum, and the continuum over its mean, at the samples."""
         labels = torch.stack([star[name] for name in self.model.names], dim=1)

@@ -34,7 +34,7 @@ __all__ = [
 
 COUNTS = 32767  # a spectrum's largest flux, of those kept in 16 bits
 CHUNK = 64  # spectra that are read at a time
-FRESH, MIXED, OBSERVED, DROPPED = range(4)  # random streams that never meet, whatever the seed
+FRESH, MIXED, OBSERVED, DROPPED, _, SAMPLED = range(6)  # random streams that never meet, whatever the seed
 
 
 class TrainingBatch(NamedTuple):
@@ -67,6 +67,9 @@ class ExposureSource(Protocol):
 
     def batch(self, index: int, size: int) -> ExposureBatch:
         """So many exposures."""
+
+    def sample_labels(self, size: int) -> Tensor:
+        """Labels alone, distributed as in batches, to measure their centre, scale and range."""
 
 
 class FreshExposures:
@@ -148,6 +151,18 @@ class FreshExposures:
         )
         return ExposureBatch(flux, valid, _stacked(values, self.labels, self.device))
 
+    def sample_labels(self, size: int) -> Tensor:
+        """Labels alone, float32[size, label], distributed as in batches."""
+        random = np.random.default_rng((self.seed, SAMPLED))
+        picked = random.integers(len(self.stars), size=size)
+        values = {
+            name: random.uniform(self.ranges[name].low, self.ranges[name].high, size)
+            if name in self.ranges
+            else self.columns[name][picked]
+            for name in self.labels.names
+        }
+        return _stacked(values, self.labels, self.device)
+
 
 class ObservedExposures:
     """Exposures from a store of observed or mock ones, every star as often as any other.
@@ -213,6 +228,14 @@ class ObservedExposures:
         labels = self.values[np.searchsorted(self.indices, picked)]
         known = torch.tensor(labels, dtype=torch.float32, device=self.device)
         return ExposureBatch(flux, torch.isfinite(flux), known)
+
+    def sample_labels(self, size: int) -> Tensor:
+        """Labels alone, float32[size, label], distributed as in batches; NaN where unknown."""
+        random = np.random.default_rng((self.seed, SAMPLED))
+        chosen = [self.stars[star] for star in random.integers(len(self.stars), size=size)]
+        picked = np.array([random.choice(members) for members in chosen])
+        labels = self.values[np.searchsorted(self.indices, picked)]
+        return torch.tensor(labels, dtype=torch.float32, device=self.device)
 
 
 class MixedExposures:
@@ -282,6 +305,13 @@ class MixedExposures:
         spectrum = self.preprocessing.to(flux.device)(flux, valid)
         simulated = torch.arange(size, device=flux.device) < count
         return TrainingBatch(spectrum, valid & self.preprocessing.trusted, labels, simulated)
+
+    def sample_labels(self, size: int) -> Tensor:
+        """Labels alone, float32[size, label], at the rate of batches; NaN where unknown."""
+        count = round(self.rate * size)
+        parts = [(self.simulated, count), (self.observed, size - count)]
+        drawn = [source.sample_labels(part) for source, part in parts if source and part]
+        return torch.cat(drawn)
 
 
 def drop_labels(values: NDArray[np.float64], known: float, seed: int) -> NDArray[np.float64]:
