@@ -20,6 +20,7 @@ from maury.errors import MauryError, WeightsError
 from maury.grid import WavelengthGrid
 from maury.labels import LabelSet, Normalizer
 from maury.models.encoder import Encoder
+from maury.models.latent_statistics import LatentStatistics
 from maury.models.network import Network
 from maury.models.preprocessing import Preprocessing
 from maury.models.zoo import PARTS
@@ -86,6 +87,8 @@ class Card(_Entries):
         Recipe, seed and the like, for the reader.
     code_version
         Version of maury that wrote the card.
+    latents
+        How latents and reconstructions of the training spectra are distributed, if measured.
     """
 
     magic: str
@@ -101,6 +104,7 @@ class Card(_Entries):
     validation: dict[str, LabelStatistics]
     training: dict[str, Any]
     code_version: str
+    latents: LatentStatistics | None = None
 
 
 def save_network(
@@ -109,6 +113,7 @@ def save_network(
     *,
     validation: Mapping[str, Mapping[str, float]],
     training: Mapping[str, Any],
+    latents: LatentStatistics | None = None,
 ) -> Path:
     """Write a network as card and weights.
 
@@ -122,6 +127,8 @@ def save_network(
         `mae`, `bias` and `sigma` of each label that it predicts.
     training : mapping
         Where the weights come from, as values that JSON can hold.
+    latents : LatentStatistics, optional
+        Of the training spectra, for drawing unknown factors and for telling anomalies.
 
     Returns
     -------
@@ -131,7 +138,8 @@ def save_network(
     Raises
     ------
     WeightsError
-        If the path does not end in ``.json``, cannot be written, or a label has no statistics.
+        If the path does not end in ``.json``, cannot be written, a label has no statistics, or
+        those of the latents are of another network.
     """
     path = Path(path)
     if path.suffix != ".json":
@@ -139,6 +147,8 @@ def save_network(
     missing = _predicted(network) - set(validation)
     if missing:
         raise WeightsError(f"{path}: label {min(missing)!r} has no validation statistics.")
+    if not _belong(latents, network):
+        raise WeightsError(f"{path}: the statistics of latents are those of another network.")
     state = network.parts.state_dict()
     # Layout in memory is the model's affair; the file wants plain order.
     data = save_tensors({name: value.cpu().contiguous() for name, value in state.items()})
@@ -157,6 +167,7 @@ def save_network(
         validation={name: LabelStatistics(**values) for name, values in validation.items()},
         training=dict(training),
         code_version=version("maury"),
+        latents=latents,
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -186,6 +197,8 @@ def load_network(path: str | Path) -> tuple[Network, Card]:
         network = _rebuild(card, tensors)
         if not _predicted(network) <= set(card.validation):
             raise WeightsError("a label has no validation statistics")
+        if not _belong(card.latents, network):
+            raise WeightsError("its statistics of latents are those of another network")
         if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
             raise WeightsError("a weight is not finite")
     except (
@@ -247,6 +260,14 @@ def _predicted(network: Network) -> set[str]:
     """Names of the labels that a network predicts."""
     known = "encoder" in network.parts and (network.supervised or "readout" in network.parts)
     return set(network.labels.names) if known else set()
+
+
+def _belong(latents: LatentStatistics | None, network: Network) -> bool:
+    """Whether statistics have as many nodes as the network, and errors only with a decoder."""
+    if latents is None:
+        return True
+    parts = {"encoder"} if latents.errors is None else {"encoder", "decoder"}
+    return len(latents.mean) == network.nodes and set(network.parts) - {"readout"} == parts
 
 
 def _describe(part: Any) -> _Part:
