@@ -154,7 +154,7 @@ def test_a_collapsed_node_does_not_make_every_spectrum_an_anomaly():
 
 
 def test_draws_have_the_mean_and_covariance_of_the_training_spectra(statistics):
-    drawn = statistics.draw(20_000, torch.Generator().manual_seed(1)).numpy()
+    drawn = statistics.draw(20_000, np.random.default_rng(1))
     np.testing.assert_allclose(drawn.mean(axis=0), statistics.mean, atol=0.05)
     np.testing.assert_allclose(np.cov(drawn.T), statistics.covariance, atol=0.15)
 
@@ -164,12 +164,12 @@ def test_draws_for_given_labels_follow_the_conditional_normal_distribution():
     found = LatentStatistics(
         count=9, mean=(1.0, 2.0), covariance=((1.0, 0.8), (0.8, 1.0)), distances=(0.0, 1.0)
     )
-    drawn = found.draw(20_000, torch.Generator().manual_seed(1), torch.tensor([3.0])).numpy()
+    drawn = found.draw(20_000, np.random.default_rng(1), np.array([3.0]))
     assert set(drawn[:, 0]) == {3.0}
     assert drawn[:, 1].mean() == pytest.approx(2.0 + 0.8 * 2.0, abs=0.02)
     assert drawn[:, 1].var() == pytest.approx(0.36, abs=0.02)
-    again = found.draw(20_000, torch.Generator().manual_seed(1), torch.tensor([3.0])).numpy()
-    np.testing.assert_array_equal(drawn, again)
+    few = found.draw(5, np.random.default_rng(1), np.array([3.0]))
+    np.testing.assert_array_equal(drawn[:5], few)
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ __all__ = ["QUANTILES", "LatentStatistics", "Measurement"]
 QUANTILES = 101
 """Number of quantiles that are kept of each quantity, evenly from the smallest to the largest."""
 
+# Pixels that are nearer share the noise of a detector's pixel, of 0.016 A in HARPS.
+INDEPENDENT = 0.02  # Angstrom
 # Variance below this fraction of the mean one does not count as known: the node has collapsed.
 LEAST_VARIANCE = 1e-4
 DIGITS = 7  # of the numbers in a card
@@ -56,9 +58,10 @@ class Measurement(NamedTuple):
         r"""Encode and decode spectra.
 
         The noise :math:`\sigma` of a pixel is told by how the residual r differs from pixel to
-        pixel, 1.4826 times the median of :math:`|r_i - (r_{i-1} + r_{i+1}) / 2| / \sqrt{1.5}` (as
-        in DER_SNR, Stoehr et al. 2008, ASPC 394, 505, but of what the decoder leaves). Noise alone
-        makes an error of :math:`\sqrt{2/\pi}\,\sigma`, so that the misfit is
+        pixel, 1.4826 times the median of :math:`|r_i - (r_{i-k} + r_{i+k}) / 2| / \sqrt{1.5}`, with
+        k pixels being 0.02 Angstrom or one pixel (as in DER_SNR, Stoehr et al. 2008, ASPC 394,
+        505, but of what the decoder leaves). Noise alone makes an error of
+        :math:`\sqrt{2/\pi}\,\sigma`, so that the misfit is
         :math:`\sqrt{\max(e^2 - 2\sigma^2/\pi, 0)}` for an error of e. Lines that are wrong are
         wider than a pixel and stay.
 
@@ -75,7 +78,8 @@ class Measurement(NamedTuple):
         if "decoder" not in network.parts:
             return cls(nodes)
         residual = network.decode(nodes) - network.preprocessing.offset - prepared
-        error, noise = _mean_size(residual, valid), _pixel_noise(residual, valid)
+        apart = max(1, round(INDEPENDENT / network.grid.step))
+        error, noise = _mean_size(residual, valid), _pixel_noise(residual, valid, apart)
         misfit = (error.square() - (2 / np.pi) * noise.square()).clamp(min=0).sqrt()
         return cls(nodes, error, misfit)
 
@@ -207,8 +211,8 @@ class LatentStatistics(BaseModel):
         return _distance(np.asarray(nodes), np.array(self.mean), np.array(self.covariance))
 
     def draw(
-        self, count: int, generator: torch.Generator, known: Tensor | None = None
-    ) -> Float[Tensor, "draw node"]:
+        self, count: int, random: np.random.Generator, known: NDArray[np.floating] | None = None
+    ) -> NDArray[np.float64]:
         r"""Nodes of a normal distribution with the mean and covariance of the training spectra.
 
         Where the first nodes are given, the others come from the conditional distribution
@@ -221,25 +225,27 @@ class LatentStatistics(BaseModel):
         Parameters
         ----------
         count : int
-            How many.
-        generator : torch.Generator
-            Where random numbers come from, on the CPU.
-        known : Tensor, float[node], optional
+            How many; the first of many are those of few.
+        random : numpy.random.Generator
+            Where random numbers come from.
+        known : float[node], optional
             The first nodes: labels, normalised.
+
+        Returns
+        -------
+        float64[draw, node]
         """
         mean = np.array(self.mean)
         covariance = _floored(np.array(self.covariance))
-        known_values = np.empty(0) if known is None else known.double().cpu().numpy()
-        first, rest = slice(0, known_values.size), slice(known_values.size, None)
+        given = np.empty(0) if known is None else np.asarray(known, dtype=np.float64)
+        first, rest = slice(0, given.size), slice(given.size, None)
         slope = np.linalg.solve(covariance[first, first], covariance[first, rest]).T
-        center = mean[rest] + slope @ (known_values - mean[first])
+        center = mean[rest] + slope @ (given - mean[first])
         spread = covariance[rest, rest] - slope @ covariance[first, rest]
         values, vectors = np.linalg.eigh(spread)
         root = vectors * np.sqrt(values.clip(min=0))
-        normal = torch.randn(count, len(center), generator=generator, dtype=torch.float64)
-        drawn = center + normal.numpy() @ root.T
-        given = np.broadcast_to(known_values, (count, known_values.size))
-        return torch.from_numpy(np.concatenate([given, drawn], axis=1)).float()
+        drawn = center + random.standard_normal((count, center.size)) @ root.T
+        return np.concatenate([np.broadcast_to(given, (count, given.size)), drawn], axis=1)
 
 
 def _mean_size(residual: Tensor, valid: Tensor) -> Tensor:
@@ -248,10 +254,11 @@ def _mean_size(residual: Tensor, valid: Tensor) -> Tensor:
     return sizes / valid.sum(dim=1).clamp(min=1)
 
 
-def _pixel_noise(residual: Tensor, valid: Tensor) -> Tensor:
-    """Standard deviation of the white noise of each residual; zero if no three pixels are valid."""
-    change = residual[:, 1:-1] - (residual[:, :-2] + residual[:, 2:]) / 2
-    usable = valid[:, 1:-1] & valid[:, :-2] & valid[:, 2:]
+def _pixel_noise(residual: Tensor, valid: Tensor, apart: int) -> Tensor:
+    """Standard deviation of each residual's white noise; zero if no three pixels tell of it."""
+    left, middle, right = slice(0, -2 * apart), slice(apart, -apart), slice(2 * apart, None)
+    change = residual[:, middle] - (residual[:, left] + residual[:, right]) / 2
+    usable = valid[:, middle] & valid[:, left] & valid[:, right]
     typical = torch.where(usable, change.abs(), torch.nan).nanmedian(dim=1).values
     return torch.nan_to_num(1.4826 * typical / 1.5**0.5)
 
