@@ -9,7 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from maury import readers
-from maury.commands import bench, calibrate, ingest, predict, simulate, synthesize, train
+from maury.commands import (
+    bench,
+    calibrate,
+    generate,
+    ingest,
+    predict,
+    simulate,
+    synthesize,
+    train,
+)
 from maury.commands.options import (
     FilesArgument,
     FormatOption,
@@ -102,6 +111,7 @@ def plot(
 
 
 app.command()(predict.predict)
+app.command()(generate.generate)
 app.command()(synthesize.synthesize)
 app.command()(calibrate.calibrate)
 app.add_typer(simulate.app)

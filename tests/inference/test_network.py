@@ -90,11 +90,30 @@ def test_a_spectrum_without_good_pixels_is_refused(estimator):
         estimator.estimate([Spectrum(wavelength, np.full_like(wavelength, np.nan))])
 
 
-def test_a_network_that_predicts_nothing_is_refused(tmp_path):
-    decoder = build("cnn-decoder", grid=GRID, labels=LABELS, normalizer=NORMALIZER)
-    path = save_network(tmp_path / "net.json", decoder, validation={}, training={})
-    with pytest.raises(WeightsError, match=r"predicts no labels\.$"):
-        NetworkEstimator.load(path)
+@pytest.mark.parametrize(
+    ("model", "lacks"),
+    [("cnn-decoder", "no encoder"), ("ae-unsupervised", "no readout of its latents")],
+)
+def test_a_network_that_predicts_nothing_loads_and_is_refused_where_it_should_predict(
+    tmp_path, model, lacks
+):
+    network = build(model, grid=GRID, labels=LABELS, normalizer=NORMALIZER)
+    path = save_network(tmp_path / "net.json", network, validation={}, training={})
+    estimator = NetworkEstimator.load(path)
+    with pytest.raises(WeightsError, match=f"^net predicts no labels: it has {lacks}.$"):
+        estimator.estimate([spectrum()])
+
+
+def test_ranges_are_those_of_the_card_then_of_the_recipe_then_of_the_labels(tmp_path):
+    network = build("cnn-decoder", grid=GRID, labels=LABELS, normalizer=NORMALIZER)
+    recipe = {"simulation": {"teff": {"low": 4000.0, "high": 8000.0}}}
+    path = tmp_path / "net.json"
+    training = {"recipe": recipe}
+    save_network(path, network, validation={}, training=training)
+    assert NetworkEstimator.load(path).trained_ranges == {"teff": (4000, 8000), "rv": (-100, 100)}
+    ranges = {"teff": (5000.0, 6000.0)}
+    save_network(path, network, validation={}, training=training, ranges=ranges)
+    assert NetworkEstimator.load(path).trained_ranges == {"teff": (5000, 6000), "rv": (-100, 100)}
 
 
 def test_no_spectra_give_no_estimates(estimator):

@@ -6,14 +6,13 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.table import Table
 
-from maury.errors import GridError, MauryError, SpectrumError, WeightsError
+from maury.errors import GridError, MauryError, SpectrumError
 from maury.inference.doubts import (
     LARGEST_AIRMASS,
     POOR_FIT,
@@ -23,7 +22,8 @@ from maury.inference.doubts import (
     doubts_of_pixels,
 )
 from maury.inference.fit import Fit, Fitter
-from maury.inference.network import NetworkEstimate, NetworkEstimator
+from maury.inference.generation import generate
+from maury.inference.network import STANDARD_NETWORK, NetworkEstimate, NetworkEstimator
 from maury.inference.prediction import FLAGS, Estimate, Prediction, to_table
 from maury.inference.telluric_fit import TelluricFit, fit_tellurics
 from maury.labels import LABELS
@@ -33,9 +33,6 @@ from maury.synthesis.emulator import Emulator
 from maury.wavelength import SPEED_OF_LIGHT
 
 __all__ = ["RESOLVING_POWERS", "STANDARD_NETWORK", "Predictor", "load", "sentence"]
-
-STANDARD_NETWORK = "harps-small"
-"""The network that comes with the package and is used where none is named."""
 
 RESOLVING_POWERS = {"HARPS": 115_000.0, "HARPN": 115_000.0, "ESPRESSO": 140_000.0}
 """Resolving powers by the start of the instrument's name in the header, in the usual mode.
@@ -81,7 +78,7 @@ class Predictor:
         self.estimator, self.emulator = estimator, emulator
         self.resolving_power = resolving_power
         self._fitters: dict[float, Fitter] = {}
-        self._ranges = _trained_ranges(estimator)
+        self._ranges = estimator.trained_ranges
 
     def predict(
         self,
@@ -118,6 +115,36 @@ class Predictor:
                 yield replace(self.examine(spectrum, refine=refine), file=name)
             except MauryError as error:
                 yield Prediction(name, error=sentence(name, error))
+
+    def generate(
+        self, labels: Mapping[str, Any], n: int = 1, seed: int = 0
+    ) -> Spectrum | list[Spectrum]:
+        """Spectra of given labels, by a network that has a decoder; without noise.
+
+        Parameters
+        ----------
+        labels : mapping
+            Values by name, as numbers in the labels' units (K, dex, km/s, mm) or as astropy
+            quantities; those that are missing are taken from the centre of the training labels.
+        n : int
+            How many; they differ in their unknown factors u alone.
+        seed : int
+            Of the unknown factors, see `maury.inference.generation.generate`.
+
+        Returns
+        -------
+        Spectrum or list of Spectrum
+            One spectrum, or a list if `n` is above one; barycentric, masked where the network was
+            not trained. The instrument of its ``meta`` tells where u comes from.
+
+        Raises
+        ------
+        MauryError
+            If the network cannot generate, or was not trained on such labels.
+        """
+        generation = generate(self.estimator, labels, n=n, seed=seed)
+        spectra = [generation.spectrum(index) for index in range(n)]
+        return spectra[0] if n == 1 else spectra
 
     def fitter(self, spectrum: Spectrum) -> tuple[Fitter, bool]:
         """The fitter for a spectrum, and whether its resolving power had to be assumed."""
@@ -267,20 +294,8 @@ def load(
     WeightsError
         If there are no such weights or they cannot be used.
     """
-    name = STANDARD_NETWORK if name_or_path is None else name_or_path
-    emulator = Emulator.load()
-    if Path(name).suffix == ".json" or Path(name).exists():
-        estimator = NetworkEstimator.load(name)
-    else:
-        with as_file(files("maury.data")) as folder:
-            card = folder / f"{name}.json"
-            if not card.is_file() or Path(name).name != str(name):
-                raise WeightsError(
-                    f"No network is called {str(name)!r}; name the .json card of one, or "
-                    f"{STANDARD_NETWORK}, which comes with maury."
-                )
-            estimator = NetworkEstimator.load(card)
-    return Predictor(estimator, emulator, resolving_power=resolving_power)
+    estimator = NetworkEstimator.find(name_or_path)
+    return Predictor(estimator, Emulator.load(), resolving_power=resolving_power)
 
 
 def sentence(name: str, error: MauryError) -> str:
@@ -310,17 +325,6 @@ def _attempt(fitter: Fitter, spectrum: Spectrum, start: dict[str, float] | None)
         # Singular matrices and numbers that are not finite.
         return None
     return fit if np.isfinite([*fit.values.values(), *fit.errors.values()]).all() else None
-
-
-def _trained_ranges(estimator: NetworkEstimator) -> dict[str, tuple[float, float]]:
-    """The ranges that the network's recipe drew its labels from."""
-    simulation: Any = estimator.card.training.get("recipe", {}).get("simulation", {})
-    ranges = {}
-    for name in estimator.network.labels.names:
-        prior = simulation.get(name, {})
-        label = LABELS[name]
-        ranges[name] = (prior.get("low", label.lower), prior.get("high", label.upper))
-    return ranges
 
 
 def _network_labels(network: NetworkEstimate, spectrum: Spectrum) -> dict[str, Estimate]:

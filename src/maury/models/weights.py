@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -89,6 +89,8 @@ class Card(_Entries):
         Version of maury that wrote the card.
     latents
         How latents and reconstructions of the training spectra are distributed, if measured.
+    ranges
+        Smallest and largest value of each label in training, as far as they are told.
     """
 
     magic: str
@@ -105,6 +107,7 @@ class Card(_Entries):
     training: dict[str, Any]
     code_version: str
     latents: LatentStatistics | None = None
+    ranges: dict[str, tuple[FiniteFloat, FiniteFloat]] = Field(default_factory=dict)
 
 
 def save_network(
@@ -114,6 +117,7 @@ def save_network(
     validation: Mapping[str, Mapping[str, float]],
     training: Mapping[str, Any],
     latents: LatentStatistics | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> Path:
     """Write a network as card and weights.
 
@@ -129,6 +133,8 @@ def save_network(
         Where the weights come from, as values that JSON can hold.
     latents : LatentStatistics, optional
         Of the training spectra, for drawing unknown factors and for telling anomalies.
+    ranges : mapping, optional
+        Smallest and largest value of each label in training, in its unit.
 
     Returns
     -------
@@ -168,6 +174,7 @@ def save_network(
         training=dict(training),
         code_version=version("maury"),
         latents=latents,
+        ranges=dict(ranges or {}),
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
