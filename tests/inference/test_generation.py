@@ -38,6 +38,7 @@ LATENTS = LatentStatistics(
     distances=(0.0, 3.0),
     errors=(0.0, 1.0),
     misfits=(0.0, 1.0),
+    dissimilarities=(0.0, 1.0),
 )
 
 

@@ -109,19 +109,59 @@ def test_what_is_not_noise_stays_a_misfit_whatever_the_noise():
     torch.testing.assert_close(found.misfit, found.error[:1].expand(3), rtol=0.1, atol=0.0)
 
 
+def test_a_continuum_of_another_shape_is_an_error_but_no_misfit():
+    slope = torch.linspace(-0.5, 0.5, GRID.size).expand(1, -1)
+    found = Measurement.of(closed().eval(), slope, torch.ones_like(slope, dtype=torch.bool))
+    assert found.error[0] == pytest.approx(0.25, rel=1e-3)
+    assert found.misfit[0] < 0.002
+
+
+class Mixed(nn.Module):
+    """Gives the sum of given spectra that the nodes ask for."""
+
+    def __init__(self, spectra):
+        super().__init__()
+        self.spectra, self.inputs, self.pixels = spectra, len(spectra), GRID.size
+
+    def forward(self, nodes):
+        return nodes @ self.spectra
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_dissimilarity_is_one_minus_the_correlation_that_noise_does_not_lower(noise):
+    # Two patterns of lines that have nothing in common: one where the other has none.
+    generator = torch.Generator().manual_seed(4)
+    kernel = torch.exp(-0.5 * (torch.arange(-6, 7) / 2.0) ** 2)[None, None]
+    spikes = (torch.rand(2, 1, GRID.size, generator=generator) > 0.99).float()
+    lines = -0.4 * nn.functional.conv1d(spikes, kernel, padding=6)[:, 0]
+    network = Network(GRID, LABELS, NORMALIZER, Preprocessing(GRID), Picker(2), Mixed(lines)).eval()
+    # The first two pixels are the nodes: twice the first pattern, once the second, both, neither.
+    mixture = torch.tensor([[2.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    flux = lines[0] + noise * torch.randn(3, GRID.size, generator=generator)
+    flux[:, :2] = mixture
+    valid = torch.ones_like(flux, dtype=torch.bool)
+    valid[:, :2] = False
+    found = Measurement.of(network, flux, valid)
+    expected = [np.corrcoef(lines[0], row)[0, 1] for row in mixture @ lines]
+    np.testing.assert_allclose(1 - found.dissimilarity, expected, atol=0.03)
+    assert expected[0] == pytest.approx(1.0) and abs(expected[1]) < 0.05
+
+
 def test_a_spectrum_without_three_pixels_in_a_row_has_no_noise_to_take_off():
     flux = torch.ones(2, GRID.size)
     valid = torch.zeros(2, GRID.size, dtype=torch.bool)
     valid[0, ::2] = True
     found = Measurement.of(closed().eval(), flux, valid)
-    assert found.misfit.tolist() == [1.0, 0.0]
+    assert found.error.tolist() == [1.0, 0.0]
+    assert found.misfit.tolist() == [0.0, 0.0]
+    assert found.dissimilarity.tolist() == [1.0, 1.0]
 
 
 def test_networks_without_a_decoder_have_no_errors_and_without_an_encoder_nothing():
     flux = spectra(5)
     valid = torch.ones_like(flux, dtype=torch.bool)
     found = LatentStatistics.measure(closed(decoder=False), [(flux, valid)])
-    assert found.errors is None and found.misfits is None
+    assert found.errors is None and found.dissimilarities is None
     alone = Network(GRID, LABELS, NORMALIZER, Preprocessing(GRID), decoder=Flat(2))
     assert LatentStatistics.measure(alone, [(flux, valid)]) is None
 
@@ -211,8 +251,11 @@ def test_statistics_come_back_with_their_card(card):
         ({"covariance": [[0.0] * 3] * 3}, "must not be zero"),
         ({"distances": [2.0, 1.0]}, "quantiles of distances must not fall"),
         ({"errors": [-1.0, 1.0]}, "entry latents.errors.0"),
-        ({"misfits": None}, "errors and misfits come together"),
-        ({"errors": None, "misfits": None}, "statistics of latents are those of another network"),
+        ({"misfits": None}, "errors, misfits, dissimilarities come together"),
+        (
+            {"errors": None, "misfits": None, "dissimilarities": None},
+            "statistics of latents are those of another network",
+        ),
         (
             {"mean": [0.0], "covariance": [[1.0]]},
             "statistics of latents are those of another network",
