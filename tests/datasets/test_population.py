@@ -93,3 +93,24 @@ def test_a_small_set_is_possible_and_the_same_again() -> None:
     one, other = (draw_population(1, 5.0, np.random.default_rng(3)) for _ in range(2))
     assert one.exposures.tolist() == other.exposures.tolist()
     assert one.rv.tolist() == other.rv.tolist()
+
+
+def test_limits_leave_the_part_of_the_sample_within_them() -> None:
+    limits = {"teff": (4500.0, 6000.0), "mh": (-0.3, 0.5), "vmic": (0.8, 1.2)}
+    some = draw_population(3000, 2.0, np.random.default_rng(1), limits)
+    for name, (lower, upper) in limits.items():
+        values = getattr(some, name)
+        assert lower <= values.min() < values.max() <= upper
+    assert some.spot_teff.min() == 4500.0
+    sample = {name: load_table("stars")[name].round(2) for name in ("teff", "mh")}
+    within = (sample["teff"] >= 4500) & (sample["teff"] <= 6000) & (sample["mh"] >= -0.3)
+    assert ks_2samp(some.teff, sample["teff"][within]).pvalue > 0.01
+
+
+def test_limits_that_all_stars_meet_change_nothing() -> None:
+    free, wide = (
+        draw_population(200, 2.0, np.random.default_rng(3), limits)
+        for limits in (None, {"teff": (1000.0, 20_000.0)})
+    )
+    np.testing.assert_array_equal(free.teff, wide.teff)
+    np.testing.assert_array_equal(free.rv, wide.rv)

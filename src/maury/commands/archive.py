@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from maury.commands.filling import ClusterOption, OutOption, WorkersOption, show_filling
-from maury.commands.options import GridChoice, SolverChoice, SolverOption
+from maury.commands.options import GridChoice, StarSolverChoice, StarSolverOption
 
 __all__ = ["archive"]
 
@@ -23,7 +23,7 @@ def archive(
     ] = 36.8,
     seed: Annotated[int, typer.Option(min=0, help="With the other options it fixes all.")] = 0,
     grid: Annotated[GridChoice, typer.Option(help="Pixels of the exposures.")] = GridChoice.harps,
-    solver: SolverOption = SolverChoice.table,
+    solver: StarSolverOption = StarSolverChoice.table,
     workers: WorkersOption = 1,
     cluster: ClusterOption = None,
 ) -> None:

@@ -14,8 +14,8 @@ from maury.commands.options import (
     LineStrengthsChoice,
     LineStrengthsOption,
     MediumChoice,
-    SolverChoice,
-    SolverOption,
+    StarSolverChoice,
+    StarSolverOption,
     wavelength_grid,
 )
 
@@ -104,7 +104,7 @@ def etc(
     start: StartOption = None,
     stop: StopOption = None,
     step: StepOption = None,
-    solver: SolverOption = SolverChoice.table,
+    solver: StarSolverOption = StarSolverChoice.table,
     line_strengths: LineStrengthsOption = LineStrengthsChoice.calibrated,
     workers: WorkersOption = 1,
     cluster: ClusterOption = None,
@@ -164,7 +164,7 @@ def generative(
     start: StartOption = None,
     stop: StopOption = None,
     step: StepOption = None,
-    solver: SolverOption = SolverChoice.table,
+    solver: StarSolverOption = StarSolverChoice.table,
     line_strengths: LineStrengthsOption = LineStrengthsChoice.calibrated,
     workers: WorkersOption = 1,
     cluster: ClusterOption = None,

@@ -27,6 +27,8 @@ __all__ = [
     "ResolvingPowerOption",
     "SolverChoice",
     "SolverOption",
+    "StarSolverChoice",
+    "StarSolverOption",
     "StartOption",
     "StepOption",
     "StopOption",
@@ -74,6 +76,14 @@ class SolverChoice(StrEnum):
     table = "table"
 
 
+class StarSolverChoice(StrEnum):
+    """How the stars of simulated exposures are computed."""
+
+    direct = "direct"
+    table = "table"
+    emulator = "emulator"
+
+
 FilesArgument = Annotated[list[str], typer.Argument(help="Spectra: FITS or text, plain or gzip.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the results.")]
 MediumOption = Annotated[
@@ -101,6 +111,14 @@ SolverOption = Annotated[
     typer.Option(
         help="Sum the lines for each star, or interpolate opacity tables, which is faster once "
         "they are there (minutes and some GB for the whole range; kept)."
+    ),
+]
+StarSolverOption = Annotated[
+    StarSolverChoice,
+    typer.Option(
+        help="Sum the lines for each star; interpolate opacity tables, which are made first "
+        "(minutes and some GB for the whole range; kept); or ask the embedded emulator, which "
+        "takes milliseconds and knows 4000-8000 K and 4790-6922 A."
     ),
 ]
 

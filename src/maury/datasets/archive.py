@@ -33,13 +33,13 @@ from maury.datasets.nuisances import (
 )
 from maury.datasets.observatory import ExposurePixels, Observatory
 from maury.datasets.population import EXPOSURES_PER_STAR, Population, draw_population
-from maury.datasets.starlight import Starlight
+from maury.datasets.starlight import Starlight, StarSolver
 from maury.datasets.store import SpectrumStore
 from maury.errors import SpectrumError, SynthesisError
 from maury.grid import HARPS, WavelengthGrid
 from maury.instrument.settings import Settings
+from maury.synthesis.emulator_solver import emulator_checksum, emulator_limits
 from maury.synthesis.provenance import code_fingerprint, code_version
-from maury.synthesis.synthesize import Solver
 
 __all__ = ["INSTRUMENT", "MockArchive", "simulate_archive"]
 
@@ -103,7 +103,8 @@ class MockArchive:
     grid
         Of the exposures, air, barycentric.
     solver
-        As of `maury.synthesis.synthesize.synthesize`.
+        As of `maury.datasets.starlight.Starlight`. With ``"emulator"`` there are only stars that
+        the embedded emulator knows, and spots are no cooler than it allows.
 
     Raises
     ------
@@ -122,7 +123,7 @@ class MockArchive:
     exposures: float = EXPOSURES_PER_STAR
     seed: int = 0
     grid: WavelengthGrid = HARPS
-    solver: Solver = "table"
+    solver: StarSolver = "table"
 
     def __post_init__(self) -> None:
         if not 1 <= self.stars <= MOST_STARS:
@@ -136,9 +137,9 @@ class MockArchive:
             )
         if self.seed < 0:
             raise SynthesisError(f"seed = {self.seed} is not allowed; it must not be negative.")
-        if self.solver not in get_args(Solver):
+        if self.solver not in get_args(StarSolver):
             raise SynthesisError(
-                f"No solver is called {self.solver!r}; there are {', '.join(get_args(Solver))}."
+                f"No solver is called {self.solver!r}; there are {', '.join(get_args(StarSolver))}."
             )
 
     def rows(self) -> list[dict[str, Any]]:
@@ -149,7 +150,8 @@ class MockArchive:
         model may be trained on.
         """
         random = np.random.default_rng([self.seed, *b"mock"])
-        stars = draw_population(self.stars, self.exposures, random)
+        limits = emulator_limits() if self.solver == "emulator" else None
+        stars = draw_population(self.stars, self.exposures, random, limits)
         of_star = np.repeat(np.arange(self.stars), stars.exposures)
         nights = draw_nights(stars.ra[of_star], stars.dec[of_star], random)
         size = of_star.size
@@ -199,6 +201,7 @@ class MockArchive:
             "exposures": self.exposures,
             "seed": self.seed,
             "solver": self.solver,
+            **({"emulator": emulator_checksum()} if self.solver == "emulator" else {}),
             "nuisances": NUISANCES.model_dump(mode="json"),
             "version": code_version(),
             "code": code_fingerprint(),
@@ -233,14 +236,17 @@ def simulate_archive(
     ------
     TargetError
         If the folder belongs to another archive, or is being filled by another process.
+    SynthesisError
+        If the solver does not reach the grid.
     MauryError
         If it cannot be written, or the processes cannot start.
     """
     exposure = MockExposure(archive.grid, archive.solver, archive.seed)
+    starlight = exposure.starlight
 
     def prepare(missing: list[Row]) -> None:
         # Before several processes want the same table.
-        exposure.starlight.make_tables([row["hidden_mh"] for row in missing], announce)
+        starlight.make_tables([row["hidden_mh"] for row in missing], announce)
 
     return fill(
         folder,
@@ -298,7 +304,7 @@ class MockExposure:
     """
 
     grid: WavelengthGrid
-    solver: Solver
+    solver: StarSolver
     seed: int
 
     def __call__(self, row: Row) -> tuple[NDArray[np.float32], dict[str, Any]]:
@@ -342,12 +348,11 @@ class MockExposure:
         shared = {"logg": "logg", "mh": "mh", "vmic": "vmic", "vsini": "vsini", "vmac": "vmac"}
         star = {name: row[f"hidden_{column}"] for name, column in shared.items()}
         share = row["hidden_spots"]
-        flux, flux_v = _disk(self, teff=row["hidden_teff"], **star)
-        if share > 0:
-            dark, dark_v = _disk(self, teff=row["hidden_spot_teff"], **star)
-            flux = torch.lerp(flux, dark, share)
-            flux_v += share * (dark_v - flux_v)
-        return flux, flux_v
+        warm, spots = row["hidden_teff"], row["hidden_spot_teff"]
+        flux, flux_v = _disks(self, (warm, spots) if share > 0 else (warm,), **star)
+        if share == 0:
+            return flux, float(flux_v[0])
+        return torch.lerp(flux[:1], flux[1:], share), float(flux_v[0] + share * np.diff(flux_v)[0])
 
     @property
     def pixels(self) -> ExposurePixels:
@@ -362,11 +367,13 @@ class MockExposure:
         )
 
 
-@lru_cache(maxsize=2)
-def _disk(exposure: MockExposure, **star: float) -> tuple[Tensor, float]:
-    # The exposures of a star follow one another; with its spots it is two spectra.
-    flux, found = exposure.starlight({**star, "noise_seed": exposure.seed})
-    return torch.from_numpy(flux)[None], found["flux_v"]
+@lru_cache(maxsize=1)
+def _disks(
+    exposure: MockExposure, teff: tuple[float, ...], **star: float
+) -> tuple[Tensor, NDArray[np.float64]]:
+    # The exposures of a star follow one another.
+    flux, flux_v = exposure.starlight.at_temperatures({**star, "noise_seed": exposure.seed}, teff)
+    return torch.from_numpy(flux), flux_v
 
 
 @lru_cache(maxsize=1)

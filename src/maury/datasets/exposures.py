@@ -16,16 +16,17 @@ from maury.datasets.filling import Row, fill
 from maury.datasets.nuisances import ExposureNuisances
 from maury.datasets.observatory import ExposurePixels
 from maury.datasets.sampling import Range, sample
-from maury.datasets.starlight import Starlight
+from maury.datasets.starlight import Starlight, StarSolver
 from maury.datasets.store import SpectrumStore
 from maury.errors import SynthesisError
 from maury.grid import HARPS, WavelengthGrid
 from maury.instrument.settings import Settings
 from maury.labels import LabelSet
+from maury.synthesis.emulator_solver import check_emulated, emulator_checksum
 from maury.synthesis.opacity import check_vmic
 from maury.synthesis.opacity_grid import LOWEST_VMIC
 from maury.synthesis.provenance import code_fingerprint, code_version
-from maury.synthesis.synthesize import FLUX_UNIT, LineStrengths, Solver, check_parameters
+from maury.synthesis.synthesize import FLUX_UNIT, LineStrengths, check_parameters
 
 __all__ = [
     "ETC_LABELS",
@@ -93,7 +94,7 @@ class ExposureSimulation(ABC):
     nuisances
         What is left out of the paper's simulation; nothing by default.
     line_strengths, solver
-        As of `maury.synthesis.synthesize.synthesize`.
+        As of `maury.datasets.starlight.Starlight`.
 
     Raises
     ------
@@ -109,7 +110,7 @@ class ExposureSimulation(ABC):
     grid: WavelengthGrid = HARPS
     nuisances: ExposureNuisances = field(default_factory=ExposureNuisances)
     line_strengths: LineStrengths = "calibrated"
-    solver: Solver = "table"
+    solver: StarSolver = "table"
 
     kind: ClassVar[str]
 
@@ -122,7 +123,7 @@ class ExposureSimulation(ABC):
             )
         for name, allowed in (
             ("split", get_args(Split)),
-            ("solver", get_args(Solver)),
+            ("solver", get_args(StarSolver)),
             ("line_strengths", get_args(LineStrengths)),
         ):
             if getattr(self, name) not in allowed:
@@ -143,6 +144,8 @@ class ExposureSimulation(ABC):
             check_parameters(**star)
             if self.solver == "table":
                 check_vmic(star["vmic"], LOWEST_VMIC)
+            if self.solver == "emulator":
+                check_emulated(star)
         ExposurePixels.of(self.grid, fastest(self.ranges))
 
     @property
@@ -171,6 +174,7 @@ class ExposureSimulation(ABC):
             "nuisances": self.nuisances.model_dump(mode="json"),
             "lines": self.line_strengths,
             "solver": self.solver,
+            **({"emulator": emulator_checksum()} if self.solver == "emulator" else {}),
             "version": code_version(),
             "code": code_fingerprint(),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ EXPOSURES_PER_STAR = ALL[0] / ALL[1]
 
 NORTHERNMOST = 30.0  # degrees: above airmass 2 at La Silla
 COOLEST = 3000.0  # K, of the model atmospheres
+ANY = (-np.inf, np.inf)
 
 # Bensby et al. 2003, A&A 410, 527, Table 1: dispersions of U, V and W and lag of V, km/s.
 THIN, THICK = ((35.0, 20.0, 16.0), -15.0), ((67.0, 38.0, 35.0), -46.0)
@@ -75,7 +77,12 @@ class Population:
     exposures: NDArray[np.int64]
 
 
-def draw_population(size: int, exposures: float, random: np.random.Generator) -> Population:
+def draw_population(
+    size: int,
+    exposures: float,
+    random: np.random.Generator,
+    limits: Mapping[str, tuple[float, float]] | None = None,
+) -> Population:
     """Random stars.
 
     Effective temperature, gravity, metallicity and magnitude are those of the embedded sample,
@@ -92,13 +99,24 @@ def draw_population(size: int, exposures: float, random: np.random.Generator) ->
         Mean of the exposures of a star; a few stars have very many, as in ESO's archive.
     random
         Source of the random numbers.
+    limits
+        Lowest and highest of some of teff, logg, mh and vmic. Stars come from the part of the
+        sample within the first three; microturbulence, and the temperature of spots, that are
+        beyond are put at the limit.
     """
+    limits = {} if limits is None else limits
     table = load_table("stars")
-    order = random.permutation(table["teff"].size)
-    chosen = order[np.arange(size) % order.size]
-    labels = [table[name][chosen] for name in ("teff", "logg", "mh", "magnitude")]
     # Two decimals, which float32 does not have.
-    teff, logg, mh, magnitude = (x.astype(np.float64).round(2) for x in labels)
+    labels = {
+        name: table[name].astype(np.float64).round(2)
+        for name in ("teff", "logg", "mh", "magnitude")
+    }
+    order = random.permutation(table["teff"].size)
+    for name, (lower, upper) in limits.items():
+        if name in labels:
+            order = order[(lower <= labels[name][order]) & (labels[name][order] <= upper)]
+    chosen = order[np.arange(size) % order.size]
+    teff, logg, mh, magnitude = (column[chosen] for column in labels.values())
     ra = random.uniform(0.0, 360.0, size)
     dec = np.degrees(np.arcsin(random.uniform(-1.0, np.sin(np.radians(NORTHERNMOST)), size)))
     period, speed = _rotation(teff, logg, random)
@@ -111,13 +129,13 @@ def draw_population(size: int, exposures: float, random: np.random.Generator) ->
         mh=mh,
         magnitude=magnitude,
         rv=_velocity(ra, dec, mh, random),
-        vmic=_microturbulence(teff, logg, random),
+        vmic=np.clip(_microturbulence(teff, logg, random), *limits.get("vmic", ANY)),
         vmac=_macroturbulence(teff, logg, random),
         # Axes point anywhere, so the cosine of the inclination is uniform.
         vsini=speed * np.sqrt(1 - random.random(size) ** 2),
         period=period,
         spots=_spots(teff, period, random),
-        spot_teff=_spot_temperature(teff),
+        spot_teff=np.clip(_spot_temperature(teff), *limits.get("teff", ANY)),
         known=known,
         exposures=count,
     )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,12 +23,20 @@ from maury.instrument.spectrograph import PixelResponse
 from maury.synthesis.atmosphere import model_atmosphere
 from maury.synthesis.broadening import Broadening
 from maury.synthesis.elements import abundances
+from maury.synthesis.emulator_solver import (
+    check_emulated_wavelengths,
+    emulated_wavelength,
+    solve_from_emulator,
+)
 from maury.synthesis.linelist import standard_lines
-from maury.synthesis.synthesize import COVERAGE, LineStrengths, Solver, surface_flux
+from maury.synthesis.synthesize import COVERAGE, LineStrengths, surface_flux
 from maury.synthesis.table_solver import solve_from_tables, tables_for, tables_needed
 from maury.wavelength import SPEED_OF_LIGHT
 
-__all__ = ["LEAST_V", "StarOptics", "Starlight", "exposure_grid"]
+__all__ = ["LEAST_V", "StarOptics", "StarSolver", "Starlight", "exposure_grid"]
+
+StarSolver = Literal["direct", "table", "emulator"]
+"""Those of `maury.synthesis.synthesize.synthesize`, and the embedded emulator."""
 
 SAMPLES = 4  # of the spectrum before the instrument, to a resolution element
 MARGIN = 60.0  # km/s beyond the grid from which rotation may carry lines into it
@@ -77,19 +85,44 @@ class Starlight:
     ----------
     grid
         Pixels, stellar rest frame, air.
-    solver, line_strengths
-        As of `maury.synthesis.synthesize.synthesize`.
+    solver
+        ``"direct"`` sums the lines of each star, ``"table"`` interpolates opacity tables, and
+        ``"emulator"`` takes the lines from the embedded emulator, which needs some 20 ms a star,
+        and computes the continuum; see `maury.synthesis.emulator_solver` for what it knows.
+    line_strengths
+        As of `maury.synthesis.synthesize.synthesize`; the emulator's are calibrated.
     line_errors
         Errors of the line strengths, another one for each star.
     resolving_power
         Of the Gaussian that lines are convolved with.
+
+    Raises
+    ------
+    SynthesisError
+        If the emulator does not reach the pixels or has not the line strengths.
     """
 
     grid: WavelengthGrid
-    solver: Solver = "table"
+    solver: StarSolver = "table"
     line_strengths: LineStrengths = "calibrated"
     line_errors: LineStrengthErrors | None = None
     resolving_power: float = HARPS.resolving_power
+
+    def __post_init__(self) -> None:
+        if self.solver != "emulator":
+            return
+        if self.line_strengths != "calibrated":
+            raise SynthesisError(
+                f"Line strengths {self.line_strengths!r} need the solver 'direct' or 'table'; the "
+                "emulator's are 'calibrated'."
+            )
+        edges = self.grid.edges
+        check_emulated_wavelengths(edges[0] - SPARE, edges[-1] + SPARE)
+
+    @property
+    def optics(self) -> StarOptics:
+        """What makes the pixels of the spectra."""
+        return _optics(self.grid, self.resolving_power, self.solver)
 
     def __call__(self, row: Mapping[str, Any]) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Flux, erg s-1 cm-2 A-1 at the surface, NaN where nothing can be computed; and `flux_v`.
@@ -103,9 +136,23 @@ class Starlight:
         SynthesisError
             If the parameters are out of range or the flux is not finite.
         """
-        names = ("teff", "logg", "mh", "vmic", "vsini", "vmac", "noise_seed")
-        flux, flux_v = _starlight(self, *(row[name] for name in names))
-        return flux.copy(), {"flux_v": flux_v}
+        flux, flux_v = self.at_temperatures(row, (row["teff"],))
+        return flux[0].copy(), {"flux_v": float(flux_v[0])}
+
+    def at_temperatures(
+        self, row: Mapping[str, Any], teff: tuple[float, ...]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Spectra of stars that differ in their effective temperature alone, K, such as spots.
+
+        Together they take less time. Flux, [star, pixel], and `flux_v`, [star], as of a call.
+
+        Raises
+        ------
+        SynthesisError
+            If the parameters are out of range or the flux is not finite.
+        """
+        names = ("logg", "mh", "vmic", "vsini", "vmac", "noise_seed")
+        return _starlight(self, teff, *(row[name] for name in names))
 
     def make_tables(
         self, metallicity: Sequence[float], announce: Callable[[str], object] | None = None
@@ -122,7 +169,7 @@ class Starlight:
         if self.solver != "table":
             return
         lines = standard_lines(calibrated=self.line_strengths == "calibrated")
-        tables = tables_for(_optics(self.grid, self.resolving_power).wavelength, lines)
+        tables = tables_for(self.optics.wavelength, lines)
         needed = tables_needed(metallicity)
         for k, mh in enumerate(needed):
             if announce is not None:
@@ -130,9 +177,37 @@ class Starlight:
             tables.table(mh)
 
     def solve(
-        self, wavelength: NDArray[np.float64], *, teff: float, logg: float, mh: float, vmic: float
+        self,
+        wavelength: NDArray[np.float64],
+        *,
+        teff: Sequence[float],
+        logg: float,
+        mh: float,
+        vmic: float,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Flux and continuum at the surface at these wavelengths, not broadened."""
+        """Flux and continuum at the surface, [star, pixel], not broadened.
+
+        Parameters
+        ----------
+        wavelength
+            Those of `optics`.
+        teff, logg, mh, vmic
+            Of stars that differ in temperature alone: K, log10 of cm s-2, dex, km/s.
+
+        Raises
+        ------
+        SynthesisError
+            If the parameters are out of range.
+        """
+        if self.solver == "emulator":
+            return solve_from_emulator(wavelength, teff=teff, logg=logg, mh=mh, vmic=vmic)
+        spectra = [self._solve(wavelength, t, logg, mh, vmic) for t in teff]
+        flux, continuum = (np.stack(part) for part in zip(*spectra, strict=True))
+        return flux, continuum
+
+    def _solve(
+        self, wavelength: NDArray[np.float64], teff: float, logg: float, mh: float, vmic: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         lines = standard_lines(calibrated=self.line_strengths == "calibrated")
         if self.solver == "direct":
             model = model_atmosphere(teff, logg, mh)
@@ -148,32 +223,42 @@ class Starlight:
 @lru_cache(maxsize=1)
 def _starlight(
     light: Starlight,
-    teff: float,
+    teff: tuple[float, ...],
     logg: float,
     mh: float,
     vmic: float,
     vsini: float,
     vmac: float,
     noise_seed: int,
-) -> tuple[NDArray[np.float32], float]:
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     # A generative set has one star many times running; it is computed once.
-    optics = _optics(light.grid, light.resolving_power)
-    star = {"teff": teff, "logg": logg, "mh": mh, "vmic": vmic}
-    flux, continuum = light.solve(optics.wavelength, **star)
+    optics = light.optics
+    star = {"logg": logg, "mh": mh, "vmic": vmic}
+    flux, continuum = light.solve(optics.wavelength, teff=teff, **star)
     if not np.isfinite(flux).all():
         raise SynthesisError("The flux is not finite everywhere.")
-    relative = torch.tensor(flux / continuum, dtype=torch.float32)[None]
+    relative = torch.tensor(flux / continuum, dtype=torch.float32)
     if light.line_errors is not None:
-        generator = torch.Generator().manual_seed(noise_seed ^ STAR_STREAM)
-        relative = light.line_errors.apply(relative, optics.velocity_step, generator)
-    level = float(np.median(continuum))
-    shape = torch.tensor(continuum / level, dtype=torch.float32)[None]
-    widths = torch.tensor([[vsini], [vmac]])
-    result = level * optics(relative, shape, vsini=widths[0], vmac=widths[1])[0].numpy()
+        # The same errors for all.
+        relative = torch.cat(
+            [
+                light.line_errors.apply(
+                    spectrum[None],
+                    optics.velocity_step,
+                    torch.Generator().manual_seed(noise_seed ^ STAR_STREAM),
+                )
+                for spectrum in relative
+            ]
+        )
+    level = np.median(continuum, axis=1)
+    shape = torch.tensor(continuum / level[:, None], dtype=torch.float32)
+    widths = torch.tensor([[vsini], [vmac]]).expand(2, len(teff))
+    seen = optics(relative, shape, vsini=widths[0], vmac=widths[1])
+    result = level.astype(np.float32)[:, None] * seen.numpy()
     if optics.v_share >= LEAST_V:
-        return result, float(np.nan_to_num(result.astype(np.float64)) @ optics.v_weight)
-    dimming = float(np.nanmean(result)) / float(continuum.mean())
-    return result, dimming * _continuum_v(star)
+        return result, np.nan_to_num(result.astype(np.float64)) @ optics.v_weight
+    dimming = np.nanmean(result, axis=1) / continuum.mean(axis=1)
+    return result, dimming * [_continuum_v({"teff": t, **star}) for t in teff]
 
 
 def _continuum_v(star: Mapping[str, float]) -> float:
@@ -220,9 +305,7 @@ class StarOptics(torch.nn.Module):
     ) -> None:
         super().__init__()
         if wavelength is None:
-            beyond = MARGIN / SPEED_OF_LIGHT
-            first = max(grid.edges[0] * (1 - beyond), COVERAGE[0] + SPARE)
-            last = min(grid.edges[-1] * (1 + beyond), COVERAGE[1] - SPARE)
+            first, last = _reach(grid)
             count = max(math.ceil(math.log(last / first) * SAMPLES * resolving_power), 1)
             wavelength = np.geomspace(first, last, count + 1)
         self.wavelength, self.size = wavelength, grid.size
@@ -267,5 +350,14 @@ class StarOptics(torch.nn.Module):
 
 
 @lru_cache(maxsize=2)
-def _optics(grid: WavelengthGrid, resolving_power: float) -> StarOptics:
-    return StarOptics(grid, resolving_power)
+def _optics(grid: WavelengthGrid, resolving_power: float, solver: StarSolver) -> StarOptics:
+    wavelength = emulated_wavelength(*_reach(grid)) if solver == "emulator" else None
+    return StarOptics(grid, resolving_power, wavelength)
+
+
+def _reach(grid: WavelengthGrid) -> tuple[float, float]:
+    """From where to where lines can be carried into the grid, and spectra can be computed, A."""
+    beyond = MARGIN / SPEED_OF_LIGHT
+    first = max(grid.edges[0] * (1 - beyond), COVERAGE[0] + SPARE)
+    last = min(grid.edges[-1] * (1 + beyond), COVERAGE[1] - SPARE)
+    return float(first), float(last)
