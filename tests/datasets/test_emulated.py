@@ -15,7 +15,7 @@ from maury.datasets.exposures import EtcSimulation, simulate_exposures
 from maury.datasets.nuisances import ExposureNuisances
 from maury.datasets.observatory import ExposurePixels, Observatory
 from maury.datasets.sampling import Range
-from maury.datasets.starlight import Starlight
+from maury.datasets.starlight import Starlight, StarSolver
 from maury.datasets.store import SpectrumStore
 from maury.datasets.stored_exposures import StoredExposures
 from maury.errors import SynthesisError, TargetError
@@ -28,7 +28,7 @@ KNOWN = {"teff": Range(4000, 8000), "vmic": Range(1, 2)}
 ARCHIVE = MockArchive(stars=3, exposures=2, seed=5, grid=GRID, solver="emulator")
 
 
-def truth(solver: str, **star: float) -> np.ndarray:
+def truth(solver: StarSolver, **star: float) -> np.ndarray:
     """An exposure without noise, over its median."""
     pixels = ExposurePixels.of(GRID, 100.0)
     flux, found = Starlight(grid=pixels.wide, solver=solver)({**star, "noise_seed": 1})
@@ -55,7 +55,7 @@ def test_exposures_are_those_of_the_synthesis(
 
 
 @pytest.mark.parametrize("solver", ["direct", "emulator"])
-def test_stars_computed_together_are_those_computed_alone(solver: str) -> None:
+def test_stars_computed_together_are_those_computed_alone(solver: StarSolver) -> None:
     light = Starlight(grid=GRID, solver=solver)
     star = {"logg": 4.4, "mh": 0.0, "vmic": 1.0, "vsini": 4.0, "vmac": 3.0, "noise_seed": 2}
     together, flux_v = light.at_temperatures(star, (5772.0, 4200.0))

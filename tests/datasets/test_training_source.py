@@ -160,6 +160,61 @@ def test_unknown_labels_and_missing_pixels(observed: SpectrumStore) -> None:
     assert torch.equal(valid.sum(dim=1), PART.size - 10 * number)
 
 
+def test_all_exposures_can_be_had_in_order(observed: SpectrumStore) -> None:
+    source = ObservedExposures(observed, LabelSet.from_names(["teff", "rv"]), indices=[7, 0, 3])
+    flux, valid, labels = source.at(source.indices)
+    assert flux[:, -1].tolist() == [1.0, 4.0, 8.0]
+    assert torch.equal(valid.sum(dim=1), PART.size - 10 * torch.tensor([0, 3, 7]))
+    assert labels[:, 0].isfinite().tolist() == [True, False, False]
+    assert source.at([3, 0, 3]).flux[:, -1].tolist() == [4.0, 1.0, 4.0]
+    with pytest.raises(MauryError, match=r"Spectrum 5 of .*observed is not among the 3 that"):
+        source.at([3, 5])
+
+
+def test_names_are_those_of_the_exposures(store: SpectrumStore, observed: SpectrumStore) -> None:
+    fresh, real = FreshExposures(store, seed=3), ObservedExposures(observed, seed=5)
+    names = real.describe(2, 30)
+    levels = real.batch(2, 30).flux[:, -1].round().int() - 1
+    # Spectra of this store are at a level of one more than their number.
+    for name, number in zip(names, levels.tolist(), strict=True):
+        assert name == f"spectrum {number} of {observed.path}, {'a' if number == 0 else 'b'}"
+    teff = {row["index"]: row["teff"] for row in store.catalogue.to_pylist()}
+    labels = fresh.batch(2, 30).labels[:, ETC_LABELS.names.index("teff")]
+    for name, value in zip(fresh.describe(2, 30), labels.tolist(), strict=True):
+        place, path = name.removeprefix("spectrum ").split(" of ")
+        assert path == str(store.path) and teff[int(place)] == pytest.approx(value, rel=1e-6)
+
+
+def test_names_of_a_mixture_are_in_the_order_of_its_batch(
+    store: SpectrumStore, observed: SpectrumStore
+) -> None:
+    mixed = MixedExposures(FreshExposures(store), ObservedExposures(observed), rate=0.4, seed=4)
+    for index in range(5):
+        names = mixed.describe(index, 8)
+        simulated = [f"of {store.path}" in name for name in names]
+        assert simulated == mixed.batch(index, 8).simulated.tolist()
+    alone = MixedExposures(None, ObservedExposures(observed), rate=0.0)
+    assert alone.describe(1, 4) == ObservedExposures(observed).describe(1, 4)
+
+
+def test_files_are_named_where_they_are_known(tmp_path: Path) -> None:
+    rows = [{"star": "a", "number": k, "file": f"night/{k}.fits"} for k in range(3)]
+    columns = [("star", pa.string()), ("number", pa.int64()), ("file", pa.string())]
+    files = fill(
+        tmp_path / "files",
+        settings={"kind": "observed", "unit": None},
+        grid=PART,
+        frame="barycentric",
+        columns=pa.schema(columns),
+        rows=rows,
+        compute=Observed(),
+        workers=0,
+    )
+    source = ObservedExposures(files, LabelSet.from_names(["rv"]))
+    levels = source.batch(0, 9).flux[:, -1].round().int() - 1
+    assert source.describe(0, 9) == [f"night/{number}.fits" for number in levels.tolist()]
+
+
 def test_a_share_of_the_labels_stays() -> None:
     random = np.random.default_rng(1)
     values = np.where(random.random((5000, 3)) < 0.4, random.random((5000, 3)), np.nan)
@@ -278,6 +333,7 @@ def test_stars_from_physics_are_never_seen_twice(kind: str, low_rank, line_fores
     assert len({tuple(row) for row in labels.tolist()}) == 9
     again = ModelExposures(low_rank if physics else line_forest, PART, ranges=ranges, seed=2)
     assert same(again.batch(1, 3), batches[1])
+    assert source.describe(17, 4)[3] == "simulated exposure 3 of batch 17 (seed 2)"
     assert all(batch.valid.all() and batch.flux.isfinite().all() for batch in batches)
     if not physics:
         return

@@ -126,6 +126,13 @@ class ModelExposures:
         labels = torch.tensor(columns, dtype=torch.float32, device=self.device)
         return ExposureBatch(exposure, valid, labels)
 
+    def describe(self, index: int, size: int) -> list[str]:
+        """What the exposures of batch number `index` are called, in its order, for messages."""
+        return [
+            f"simulated exposure {number} of batch {index} (seed {self.seed})"
+            for number in range(size)
+        ]
+
     def sample_labels(self, size: int) -> Tensor:
         """Labels alone, float32[size, label], distributed as in batches."""
         random = np.random.default_rng((self.seed, STREAM))

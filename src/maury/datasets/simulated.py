@@ -176,6 +176,13 @@ class SimulatedExposures:
         labels = torch.stack([values[name] for name in self.labels.names], dim=-1)
         return ExposureBatch(flux, valid, labels)
 
+    def describe(self, index: int, size: int) -> list[str]:
+        """What the exposures of batch number `index` are called, in its order, for messages."""
+        return [
+            f"simulated exposure {number} of batch {index} (seed {self.seed})"
+            for number in range(size)
+        ]
+
     def sample_labels(self, size: int) -> Tensor:
         """Labels alone, float32[size, label], for measuring their centre and scale."""
         generator = self._generator(0, "validation")

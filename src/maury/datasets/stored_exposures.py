@@ -20,9 +20,18 @@ from maury.grid import WavelengthGrid
 from maury.instrument.settings import Settings
 from maury.labels import LabelSet
 
-__all__ = ["Exposures", "StoredExposures", "exposure_pixels", "known_ranges", "normalized"]
+__all__ = [
+    "Exposures",
+    "StoredExposures",
+    "exposure_pixels",
+    "known_ranges",
+    "normalized",
+    "whole_numbers",
+]
 
 KINDS = ("etc", "generative")
+COUNTS = 32767  # a spectrum's largest flux, of those kept in 16 bits
+CHUNK = 64  # spectra that are read at a time
 
 
 class Exposures(NamedTuple):
@@ -161,3 +170,15 @@ def exposure_pixels(store: SpectrumStore) -> ExposurePixels:
 def known_ranges(settings: Mapping[str, Any]) -> dict[str, Range]:
     """The ranges of what varies from night to night, of a store's settings."""
     return {name: Range.parse(settings[name]) for name in NIGHT}
+
+
+def whole_numbers(store: SpectrumStore) -> tuple[Tensor, NDArray[np.float64]]:
+    """A store's spectra as int16[spectrum, pixel], and the flux of 1 of each."""
+    counts = torch.empty((store.done.size, store.grid.size), dtype=torch.int16)
+    step = np.empty(store.done.size)
+    for first in range(0, store.done.size, CHUNK):
+        part = slice(first, first + CHUNK)
+        flux = np.nan_to_num(store.flux(store.done[part]))
+        step[part] = flux.max(axis=1) / COUNTS
+        counts[part] = torch.from_numpy(np.rint(flux / step[part, None]).astype(np.int16))
+    return counts, step

@@ -16,7 +16,7 @@ from maury.datasets.observatory import Observatory
 from maury.datasets.sampling import Range
 from maury.datasets.simulated import ExposureBatch
 from maury.datasets.store import SpectrumStore
-from maury.datasets.stored_exposures import exposure_pixels
+from maury.datasets.stored_exposures import exposure_pixels, whole_numbers
 from maury.errors import GridError, MauryError
 from maury.grid import WavelengthGrid
 from maury.instrument.settings import Settings
@@ -32,9 +32,8 @@ __all__ = [
     "drop_labels",
 ]
 
-COUNTS = 32767  # a spectrum's largest flux, of those kept in 16 bits
-CHUNK = 64  # spectra that are read at a time
-FRESH, MIXED, OBSERVED, DROPPED, _, SAMPLED = range(6)  # random streams that never meet, whatever the seed
+# Random streams that never meet, whatever the seed; one is that of `ModelExposures`.
+FRESH, MIXED, OBSERVED, DROPPED, _, SAMPLED = range(6)
 
 
 class TrainingBatch(NamedTuple):
@@ -67,6 +66,9 @@ class ExposureSource(Protocol):
 
     def batch(self, index: int, size: int) -> ExposureBatch:
         """So many exposures."""
+
+    def describe(self, index: int, size: int) -> list[str]:
+        """What the exposures of a batch are called, in its order, for messages."""
 
     def sample_labels(self, size: int) -> Tensor:
         """Labels alone, distributed as in batches, to measure their centre, scale and range."""
@@ -124,9 +126,10 @@ class FreshExposures:
         self.observatory = Observatory(pixels, nuisances, device)
         self.ranges = {name: Range.parse(store.settings[name]) for name in fresh}
         rows = [row for row in store.catalogue.to_pylist() if row["status"] == "done"]
+        self.names = [f"spectrum {row['index']} of {store.path}" for row in rows]
         names = {*NIGHT, *labels.names, "flux_v"}
         self.columns = {name: np.array([row[name] for row in rows]) for name in names}
-        self.stars, step = _whole_numbers(store)
+        self.stars, step = whole_numbers(store)
         self.stars = self.stars.to(self.device)
         # In the unit of the whole numbers.
         self.columns["flux_v"] = self.columns["flux_v"] / step
@@ -134,8 +137,7 @@ class FreshExposures:
     @torch.no_grad()
     def batch(self, index: int, size: int) -> ExposureBatch:
         """Exposures of batch number `index`: flux (electrons/A), valid mask and labels."""
-        random = np.random.default_rng((self.seed, FRESH, index))
-        picked = random.integers(len(self.stars), size=size)
+        picked, random = self._picked(index, size)
         values = {name: column[picked] for name, column in self.columns.items()}
         values |= {
             name: random.uniform(interval.low, interval.high, size)
@@ -150,6 +152,15 @@ class FreshExposures:
             generator=generator,
         )
         return ExposureBatch(flux, valid, _stacked(values, self.labels, self.device))
+
+    def describe(self, index: int, size: int) -> list[str]:
+        """The stars of batch number `index`: places in the store, and its path."""
+        return [self.names[place] for place in self._picked(index, size)[0]]
+
+    def _picked(self, index: int, size: int) -> tuple[NDArray[np.int64], np.random.Generator]:
+        """Places of the stars of a batch, and what all else in it is drawn from."""
+        random = np.random.default_rng((self.seed, FRESH, index))
+        return random.integers(len(self.stars), size=size), random
 
     def sample_labels(self, size: int) -> Tensor:
         """Labels alone, float32[size, label], distributed as in batches."""
@@ -214,27 +225,53 @@ class ObservedExposures:
         if not self.stars:
             raise MauryError(f"{store.path} has no exposures to train on.")
         self.indices = np.sort(np.concatenate(self.stars))
-        values = np.array(
-            [[_number(rows[i].get(name)) for name in labels.names] for i in self.indices.tolist()]
-        )
+        found = [[rows[i].get(name) for name in labels.names] for i in self.indices.tolist()]
+        values = np.array(found, dtype=np.float64)
         self.values = drop_labels(values, known, seed)
+        self.names = [
+            rows[i].get("file") or f"spectrum {i} of {store.path}, {rows[i]['star']}"
+            for i in self.indices.tolist()
+        ]
 
     def batch(self, index: int, size: int) -> ExposureBatch:
         """Exposures of batch number `index`: a star at random, and of its exposures one."""
-        random = np.random.default_rng((self.seed, OBSERVED, index))
-        chosen = [self.stars[star] for star in random.integers(len(self.stars), size=size)]
-        picked = np.array([random.choice(members) for members in chosen])
-        flux = torch.from_numpy(self.store.flux(picked)).to(self.device)
-        labels = self.values[np.searchsorted(self.indices, picked)]
-        known = torch.tensor(labels, dtype=torch.float32, device=self.device)
-        return ExposureBatch(flux, torch.isfinite(flux), known)
+        return self.at(self._picked(size, OBSERVED, index))
+
+    def at(self, indices: Sequence[int] | NDArray[np.int64]) -> ExposureBatch:
+        """Certain exposures, by their number in the store, such as all of `indices` in turn.
+
+        Raises
+        ------
+        MauryError
+            If one is not among `indices`.
+        """
+        wanted = np.asarray(indices, dtype=np.int64)
+        strange = np.setdiff1d(wanted, self.indices)
+        if strange.size:
+            raise MauryError(
+                f"Spectrum {strange[0]} of {self.store.path} is not among the "
+                f"{self.indices.size:,} that may be drawn."
+            )
+        flux = torch.from_numpy(self.store.flux(wanted)).to(self.device)
+        return ExposureBatch(flux, torch.isfinite(flux), self._labels(wanted))
+
+    def describe(self, index: int, size: int) -> list[str]:
+        """The exposures of batch number `index`: their files, or star, number and store."""
+        picked = self._picked(size, OBSERVED, index)
+        return [self.names[place] for place in np.searchsorted(self.indices, picked)]
 
     def sample_labels(self, size: int) -> Tensor:
         """Labels alone, float32[size, label], distributed as in batches; NaN where unknown."""
-        random = np.random.default_rng((self.seed, SAMPLED))
+        return self._labels(self._picked(size, SAMPLED))
+
+    def _picked(self, size: int, *stream: int) -> NDArray[np.int64]:
+        """Numbers in the store."""
+        random = np.random.default_rng((self.seed, *stream))
         chosen = [self.stars[star] for star in random.integers(len(self.stars), size=size)]
-        picked = np.array([random.choice(members) for members in chosen])
-        labels = self.values[np.searchsorted(self.indices, picked)]
+        return np.array([random.choice(members) for members in chosen])
+
+    def _labels(self, indices: NDArray[np.int64]) -> Tensor:
+        labels = self.values[np.searchsorted(self.indices, indices)]
         return torch.tensor(labels, dtype=torch.float32, device=self.device)
 
 
@@ -292,8 +329,7 @@ class MixedExposures:
     @torch.no_grad()
     def batch(self, index: int, size: int) -> TrainingBatch:
         """Batch number `index`; the same number gives the same batch."""
-        random = np.random.default_rng((self.seed, MIXED, index))
-        count = min(int(self.rate * size + random.random()), size)
+        count = self._simulated_in(index, size)
         parts = []
         if count > 0 and self.simulated is not None:
             parts.append(self.simulated.batch(index, count))
@@ -305,6 +341,17 @@ class MixedExposures:
         spectrum = self.preprocessing.to(flux.device)(flux, valid)
         simulated = torch.arange(size, device=flux.device) < count
         return TrainingBatch(spectrum, valid & self.preprocessing.trusted, labels, simulated)
+
+    def describe(self, index: int, size: int) -> list[str]:
+        """What the exposures of batch number `index` are called, in its order."""
+        count = self._simulated_in(index, size)
+        parts = [(self.simulated, count), (self.observed, size - count)]
+        return [name for source, n in parts if source and n for name in source.describe(index, n)]
+
+    def _simulated_in(self, index: int, size: int) -> int:
+        """How many of a batch are simulated."""
+        random = np.random.default_rng((self.seed, MIXED, index))
+        return min(int(self.rate * size + random.random()), size)
 
     def sample_labels(self, size: int) -> Tensor:
         """Labels alone, float32[size, label], at the rate of batches; NaN where unknown."""
@@ -344,24 +391,8 @@ def drop_labels(values: NDArray[np.float64], known: float, seed: int) -> NDArray
     return kept
 
 
-def _whole_numbers(store: SpectrumStore) -> tuple[Tensor, NDArray[np.float64]]:
-    """A store's spectra as int16[spectrum, pixel], and the flux of 1 of each."""
-    counts = torch.empty((store.done.size, store.grid.size), dtype=torch.int16)
-    step = np.empty(store.done.size)
-    for first in range(0, store.done.size, CHUNK):
-        part = slice(first, first + CHUNK)
-        flux = np.nan_to_num(store.flux(store.done[part]))
-        step[part] = flux.max(axis=1) / COUNTS
-        counts[part] = torch.from_numpy(np.rint(flux / step[part, None]).astype(np.int16))
-    return counts, step
-
-
 def _stacked(
     values: Mapping[str, NDArray[np.float64]], labels: LabelSet, device: torch.device
 ) -> Tensor:
     columns = np.stack([values[name] for name in labels.names], axis=1)
     return torch.tensor(columns, dtype=torch.float32, device=device)
-
-
-def _number(value: Any) -> float:
-    return np.nan if value is None else float(value)
