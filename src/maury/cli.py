@@ -12,6 +12,7 @@ from maury import readers
 from maury.commands import (
     bench,
     calibrate,
+    encode,
     generate,
     ingest,
     predict,
@@ -112,6 +113,8 @@ def plot(
 
 app.command()(predict.predict)
 app.command()(generate.generate)
+app.command()(encode.encode)
+app.command()(encode.decode)
 app.command()(synthesize.synthesize)
 app.command()(calibrate.calibrate)
 app.add_typer(simulate.app)

@@ -141,8 +141,7 @@ def generate(
         If a label is unknown, not a number or outside the range that was trained on.
     """
     network = estimator.network
-    if "decoder" not in network.parts:
-        raise WeightsError(f"{estimator.name} cannot generate spectra: it has no decoder.")
+    estimator.require("decoder", "generate spectra")
     if not (network.supervised or "readout" in network.parts):
         raise WeightsError(
             f"{estimator.name} cannot generate spectra of given labels: it was trained without "

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from maury.errors import GridError, SpectrumError, WeightsError
+from maury.inference.runtime import fast
 from maury.labels import LABELS
 from maury.models.network import Network
 from maury.models.weights import MAGIC, Card, load_network
@@ -79,7 +80,7 @@ class NetworkEstimator:
     """
 
     def __init__(self, network: Network, card: Card, name: str = "The network") -> None:
-        self.network = network
+        self.network = fast(network)
         self.card = card
         self.name = name
         self.uncertainties = {
@@ -118,6 +119,11 @@ class NetworkEstimator:
                     f"{STANDARD_NETWORK}, which comes with maury."
                 )
             return cls.load(card)
+
+    def require(self, part: str, purpose: str) -> None:
+        """Raise WeightsError, one sentence, unless the network has an encoder or decoder."""
+        if part not in self.network.parts:
+            raise WeightsError(f"{self.name} cannot {purpose}: it has no {part}.")
 
     @property
     def trained_ranges(self) -> dict[str, tuple[float, float]]:
