@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from maury.errors import GridError
 from maury.grid import HARPS
+from maury.models import decoder
 from maury.models.decoder import CNNDecoder, ResNetDecoder, transposed
 
 
@@ -50,9 +51,11 @@ def test_resnet_keeps_enough_positions_for_its_norms(pixels):
         assert decoder(torch.zeros(1, 6)).shape == (1, pixels)
 
 
+@pytest.mark.parametrize("long", [0, 2**15], ids=["long", "short"])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (5, 1), (1, 1), (4, 2), (5, 2)])
-def test_the_fast_transposed_convolution_is_pytorchs(kernel, stride, bias):
+def test_the_fast_transposed_convolution_is_pytorchs(kernel, stride, bias, long, monkeypatch):
+    monkeypatch.setattr(decoder, "LONG", long)
     torch.manual_seed(2)
     padding = (kernel - 1) // 2
     options = {"stride": stride, "padding": padding, "bias": bias}
