@@ -45,6 +45,8 @@ LATENTS = LatentStatistics(
 class Steps(nn.Module):
     """A decoder that writes each node into a tenth of the spectrum, on a level of one."""
 
+    architecture = "steps"
+
     def __init__(self, nodes):
         super().__init__()
         self.inputs, self.pixels = nodes, GRID.size
@@ -58,6 +60,8 @@ class Steps(nn.Module):
 
 class Blind(nn.Module):
     """An encoder that nobody asks."""
+
+    architecture = "blind"
 
     def __init__(self, outputs):
         super().__init__()
