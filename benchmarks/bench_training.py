@@ -19,7 +19,7 @@ from maury.models.encoder import Encoder
 from maury.models.losses import label_loss
 from maury.models.preprocessing import Preprocessing
 from maury.synthesis.emulator import STANDARD, Emulator
-from maury.training.recipe import read_recipe
+from maury.training.recipe_file import read_recipe
 
 
 def main() -> None:

@@ -212,11 +212,14 @@ class Network(nn.Module):
             False where there is no signal.
         """
         nodes, log_variance = self.posterior(self.preprocessing(flux.float(), valid))
-        known = self._normalized_labels(nodes)
+        known = self.normalized_labels(nodes)
         labels = None if known is None else self.normalizer.denormalize(known)
         return Encoding(labels, nodes[:, self.nodes - self.unknown :], nodes, log_variance)
 
-    def _normalized_labels(self, nodes: Tensor) -> Tensor | None:
+    def normalized_labels(
+        self, nodes: Float[Tensor, "batch node"]
+    ) -> Float[Tensor, "batch label"] | None:
+        """Labels of nodes; None where an unsupervised network has no readout."""
         if self.supervised:
             return nodes[:, : len(self.labels)]
         return self.parts["readout"](nodes) if "readout" in self.parts else None

@@ -14,12 +14,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from maury.errors import RecipeError
+from maury.training.metrics import TermSums
 
 __all__ = ["CHECKPOINT", "Checkpoint"]
 
 CHECKPOINT = "last.safetensors"
 MAGIC = "maury-training"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,16 @@ class Checkpoint:
         Time spent on them.
     recipe : dict
         The recipe as plain values; a run goes on only with the same one.
+    sums : (dict, int)
+        Sums of the terms of the loss since the epoch began, and their number.
     tensors : dict of Tensor
-        Weights ("model."), average ("average.") and moments ("optimizer.").
+        Weights ("model."), average ("average."), if any, and moments ("optimizer.").
     """
 
     step: int
     seconds: float
     recipe: dict[str, Any]
+    sums: tuple[dict[str, float], int]
     tensors: dict[str, Tensor]
 
     @classmethod
@@ -52,26 +56,29 @@ class Checkpoint:
         step: int,
         seconds: float,
         recipe: dict[str, Any],
+        sums: TermSums,
         model: nn.Module,
-        average: nn.Module,
+        average: nn.Module | None,
         optimizer: torch.optim.Optimizer,
     ) -> Checkpoint:
         """The present state of a run."""
         tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-        tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
+        if average is not None:
+            tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
         for index, moments in optimizer.state_dict()["state"].items():
             for name, value in moments.items():
                 tensors[f"optimizer.{index}.{name}"] = value
         # Layout in memory is the model's affair; the file wants plain order and its own copies.
         tensors = {name: value.detach().contiguous().clone() for name, value in tensors.items()}
-        return cls(step, seconds, recipe, tensors)
+        return cls(step, seconds, recipe, (sums.sums, sums.count), tensors)
 
     def restore(
-        self, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
+        self, model: nn.Module, average: nn.Module | None, optimizer: torch.optim.Optimizer
     ) -> None:
         """Put the state back into objects of the same shapes."""
         model.load_state_dict(self._part("model."))
-        average.load_state_dict(self._part("average."))
+        if average is not None:
+            average.load_state_dict(self._part("average."))
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in self._part("optimizer.").items():
             index, key = name.split(".")
@@ -94,6 +101,7 @@ class Checkpoint:
             "step": str(self.step),
             "seconds": str(self.seconds),
             "recipe": json.dumps(self.recipe),
+            "sums": json.dumps(self.sums),
         }
         temporary = path.with_suffix(".tmp")
         save_file(self.tensors, temporary, metadata)
@@ -123,6 +131,7 @@ class Checkpoint:
                 int(metadata["step"]),
                 float(metadata["seconds"]),
                 json.loads(metadata["recipe"]),
+                json.loads(metadata["sums"]),
                 tensors,
             )
         except (OSError, SafetensorError, KeyError, ValueError) as error:

@@ -2,29 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from maury.datasets.exposures import NIGHT
+from maury.datasets.nuisances import ExposureNuisances
 from maury.datasets.simulated import Simulation
-from maury.errors import RecipeError
-from maury.grid import GRIDS, WavelengthGrid
-from maury.labels import HARPS_LABELS, LABELS, LabelSet
+from maury.labels import LABELS, LabelSet
+from maury.models.zoo import ZOO, Model
 from maury.synthesis.emulator import STANDARD
+from maury.training.scale import SCALES, Scale
 
-__all__ = ["Optimization", "PreprocessingSettings", "Recipe", "Validation", "read_recipe"]
+__all__ = [
+    "Data",
+    "DisturbedExposures",
+    "EarlyStop",
+    "LossWeights",
+    "ModelSettings",
+    "Observed",
+    "Optimizer",
+    "PreprocessingSettings",
+    "Pretrained",
+    "Recipe",
+    "SimulatedAsInPaper",
+    "Training",
+]
 
 
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class ModelSettings(_Settings):
+    """A model of `maury.models.zoo.ZOO`.
+
+    Parameters
+    ----------
+    name : str
+        Its key.
+    nodes : int, optional
+        Size of the bottleneck; by default the model's.
+    decoder : mapping
+        Further keyword arguments of the decoder.
+    """
+
+    name: str
+    nodes: int | None = Field(default=None, ge=1, le=4096)
+    decoder: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in ZOO:
+            raise ValueError(f"the models are {', '.join(ZOO)}")
+        return name
+
+    @property
+    def model(self) -> Model:
+        """What it is made of."""
+        return ZOO[self.name]
+
+
 class PreprocessingSettings(_Settings):
-    """Arguments of `maury.models.preprocessing.Preprocessing`."""
+    """Arguments of `maury.models.preprocessing.Preprocessing`; by default those of Eq. 2."""
 
     continuum: float | None = Field(default=None, gt=0)
     quantile: float = Field(default=0.9, gt=0, le=1)
@@ -33,46 +74,180 @@ class PreprocessingSettings(_Settings):
     ignore: tuple[tuple[float, float], ...] = ()
 
 
-class Optimization(_Settings):
-    """How the weights are found; Adam with the moments of the paper's Sect. 3.3.
+class SimulatedAsInPaper(_Settings):
+    """Exposures as Appendix A of the paper makes them.
 
     Parameters
     ----------
-    steps, batch : int
-        Number of batches and of exposures in each.
-    learning_rate : float
-        Its peak. The paper's is 1e-4, constant over 1000 epochs; a short run wants more.
-    warmup : int
-        Number of steps in which the rate rises linearly from zero.
-    schedule : {"cosine", "constant"}
-        What the rate does afterwards: fall to zero by a cosine, or stay.
-    averaging : float
-        Decay per step of the exponential moving average of the weights that is kept as result;
-        0 keeps the last weights.
-    clip_gradient : float
-        Largest norm of the gradient of a step.
-    precision : {"float32", "bfloat16"}
-        Arithmetic of the convolutions; weights are float32 throughout.
-    checkpoint_every : int
-        Number of steps after which the state of the run is written.
+    store, validation : str, optional
+        Folders of `maury simulate etc`: stars to train on and others to validate on. Without them
+        stars come from the emulator, without end, within its range.
+    fresh : tuple of str
+        What is drawn anew for each exposure of a store; the paper has radial velocities alone.
+    ranges : mapping
+        Of what is drawn, in place of the paper's, where there is no store: [low, high].
+    nuisances : ExposureNuisances
+        What the paper's simulation lacks, where there is no store.
     """
 
-    steps: int = Field(ge=1)
-    batch: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=1e-4, gt=0, le=1)
-    warmup: int = Field(default=0, ge=0)
-    schedule: Literal["cosine", "constant"] = "constant"
+    kind: Literal["paper"] = "paper"
+    store: str | None = None
+    validation: str | None = None
+    fresh: tuple[str, ...] = tuple(NIGHT)
+    ranges: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    nuisances: ExposureNuisances = Field(default_factory=ExposureNuisances)
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> SimulatedAsInPaper:
+        if (self.store is None) != (self.validation is None):
+            raise ValueError("store and validation must be given together")
+        return self
+
+
+class DisturbedExposures(_Settings):
+    """Exposures whose lines, continua and pixels are wrong in as many ways as real ones.
+
+    Parameters
+    ----------
+    emulator : str
+        Of the stars: "emulator-fgk" comes with the package, anything else is the path of another.
+    distributions : Simulation
+        Of all that varies.
+    """
+
+    kind: Literal["disturbed"]
+    emulator: str = STANDARD
+    distributions: Simulation = Field(default_factory=Simulation)
+
+
+class Observed(_Settings):
+    """Observed exposures.
+
+    Parameters
+    ----------
+    store : str, optional
+        Folder of `maury ingest` or `maury simulate archive`. Without it a mock archive is made, of
+        the size that the scale says.
+    known : float
+        Share of the known labels that may be used, above 0; 0.01 is the paper's "1%".
+    """
+
+    store: str | None = None
+    known: float = Field(default=1.0, gt=0, le=1)
+
+
+class Data(_Settings):
+    """What is trained on.
+
+    Parameters
+    ----------
+    rate : float
+        Share of simulated exposures in a batch: 1 for simulated alone, 0 for observed alone.
+    simulated, observed
+        See there.
+    zero_unknown : bool
+        Whether the unknown factors of simulated exposures are supervised to be zero (Sect. 3.2).
+    """
+
+    rate: float = Field(ge=0, le=1)
+    simulated: Annotated[SimulatedAsInPaper | DisturbedExposures, Field(discriminator="kind")] = (
+        SimulatedAsInPaper()
+    )
+    observed: Observed = Observed()
+    zero_unknown: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_in_paper(cls, values: Any) -> Any:
+        """The kind of simulated exposures may be left out."""
+        if isinstance(values, dict) and isinstance(values.get("simulated"), dict):
+            values = {**values, "simulated": {"kind": "paper", **values["simulated"]}}
+        return values
+
+
+class Pretrained(_Settings):
+    """The decoder that an autoencoder starts from.
+
+    Parameters
+    ----------
+    run : str
+        Name of a run at the same scale, beside this one; or the path of a card.
+    frozen : float
+        Share of the epochs in which it does not change.
+    """
+
+    run: str
+    frozen: float = Field(default=0.1, ge=0, le=1)
+
+
+class LossWeights(_Settings):
+    """Weights of the terms of Eqs. 7 to 11; the defaults are the paper's."""
+
+    label_weight: float = Field(default=1.0, ge=0)
+    kl_weight: float = Field(default=3.2e-4, ge=0)
+    mmd_weight: float = Field(default=100.0, ge=0)
+
+
+class Optimizer(_Settings):
+    """Adam, and what its rate does; the defaults are those of Sect. 3.3.
+
+    Parameters
+    ----------
+    lr : float
+        The rate's peak.
+    betas : (float, float)
+        Decay of the moments.
+    warmup : float
+        Share of the run in which the rate rises linearly from zero.
+    schedule : {"constant", "cosine"}
+        What it does afterwards: stay, or fall to zero by a cosine.
+    averaging : float
+        Decay per step of the exponential moving average of the weights that is kept as result; 0
+        keeps the last weights.
+    clip_gradient : float
+        Largest norm of the gradient of a step.
+    """
+
+    lr: float = Field(default=1e-4, gt=0, le=1)
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup: float = Field(default=0.0, ge=0, lt=1)
+    schedule: Literal["constant", "cosine"] = "constant"
     averaging: float = Field(default=0.0, ge=0, lt=1)
     clip_gradient: float = Field(default=1.0, gt=0)
+
+
+class EarlyStop(_Settings):
+    """End when the validation loss has not fallen for so many epochs."""
+
+    patience: int = Field(ge=1)
+
+
+class Training(_Settings):
+    """How the run is carried out.
+
+    Parameters
+    ----------
+    batch : int
+        Exposures in a step, over all devices.
+    precision : {"float32", "bfloat16"}
+        Arithmetic of the layers; weights are float32 throughout.
+    accelerator, devices
+        As of Lightning: "auto", "cpu" or "cuda", and how many.
+    early_stop : EarlyStop, optional
+        Off by default: the paper found no rule that works (Sect. 3.3).
+    """
+
+    batch: int = Field(default=32, ge=1)
     precision: Literal["float32", "bfloat16"] = "float32"
-    checkpoint_every: int = Field(default=500, ge=1)
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = Field(default=1, ge=1)
+    early_stop: EarlyStop | None = None
 
-
-class Validation(_Settings):
-    """How many exposures that were never trained on judge the run, and every how many steps."""
-
-    every: int = Field(default=500, ge=1)
-    exposures: int = Field(default=512, ge=16)
+    @model_validator(mode="after")
+    def _batch_can_be_shared(self) -> Training:
+        if self.batch % self.devices:
+            raise ValueError(f"a batch of {self.batch} cannot be shared by {self.devices} devices")
+        return self
 
 
 class Recipe(_Settings):
@@ -82,40 +257,40 @@ class Recipe(_Settings):
     ----------
     name : str
         What the result is called.
+    description : str
+        Where the run stands in the paper.
     seed : int
         Fixes the start of the weights and all exposures.
-    grid : str
-        Name of a wavelength grid.
-    emulator : str
-        The emulator of intrinsic spectra: "emulator-fgk" comes with the package, anything else is
-        the path of another.
-    labels : tuple of str
-        Outputs of the network.
-    normalization : {"mean-std", "median-mad"}
-        How the centre and scale of labels are measured.
-    preprocessing, simulation, optimization, validation
+    scale : {"full", "half", "small", "tiny"}
+        Grid and size; see `maury.training.scale.SCALES`.
+    epochs : int or mapping
+        Number of epochs; by scale if a mapping.
+    model, data, loss, optimizer, training, preprocessing, decoder
         See there.
+    labels : tuple of str
+        Labels in the order of the nodes.
+    normalization : {"mean-std", "median-mad"}
+        How their centre and scale are measured.
+    sweep : mapping of list
+        At most one entry, like ``model.nodes``, and the values that it takes one after the other,
+        each in a run of its own.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     description: str = ""
-    seed: int = Field(default=1, ge=0)
-    grid: str
-    emulator: str = STANDARD
-    labels: tuple[str, ...] = Field(default=HARPS_LABELS.names, min_length=1)
+    seed: int = Field(default=1, ge=0, lt=2**32)
+    scale: Literal["full", "half", "small", "tiny"] = "full"
+    epochs: int | dict[Literal["full", "half", "small", "tiny"], int]
+    model: ModelSettings
+    labels: tuple[str, ...] = Field(min_length=1)
     normalization: Literal["mean-std", "median-mad"] = "mean-std"
-    architecture: Literal["encoder"] = "encoder"
     preprocessing: PreprocessingSettings = Field(default_factory=PreprocessingSettings)
-    simulation: Simulation = Field(default_factory=Simulation)
-    optimization: Optimization
-    validation: Validation = Field(default_factory=Validation)
-
-    @field_validator("grid")
-    @classmethod
-    def _known_grid(cls, name: str) -> str:
-        if name not in GRIDS:
-            raise ValueError(f"the grids are {', '.join(GRIDS)}")
-        return name
+    data: Data
+    decoder: Pretrained | None = None
+    loss: LossWeights = Field(default_factory=LossWeights)
+    optimizer: Optimizer = Field(default_factory=Optimizer)
+    training: Training = Field(default_factory=Training)
+    sweep: dict[str, list[Any]] = Field(default_factory=dict)
 
     @field_validator("labels")
     @classmethod
@@ -125,149 +300,46 @@ class Recipe(_Settings):
         return names
 
     @model_validator(mode="after")
-    def _warmup_fits(self) -> Recipe:
-        if self.optimization.warmup >= self.optimization.steps:
-            raise ValueError("optimization.warmup must be smaller than optimization.steps")
+    def _consistent(self) -> Recipe:
+        model = self.model.model
+        if isinstance(self.epochs, dict) and self.scale not in self.epochs:
+            raise ValueError(
+                f"there are no epochs for scale {self.scale}, only for {', '.join(self.epochs)}"
+            )
+        if self.number_of_epochs < 1:
+            raise ValueError(f"epochs is {self.number_of_epochs}, but must be at least 1")
+        if not model.encoder and self.data.rate < 1:
+            raise ValueError(
+                f"data.rate is {self.data.rate:g}, but a decoder alone learns from simulated "
+                "exposures, whose labels are all known: 1"
+            )
+        if self.decoder is not None and not (model.encoder and model.decoder):
+            raise ValueError(f"decoder is given, but {self.model.name} is no autoencoder")
+        if len(self.sweep) > 1:
+            raise ValueError(f"sweep has {len(self.sweep)} entries, but may have one")
         return self
 
     @property
-    def wavelength_grid(self) -> WavelengthGrid:
-        """The grid of that name."""
-        return GRIDS[self.grid]
+    def settings(self) -> Scale:
+        """Those of the scale."""
+        return SCALES[self.scale]
+
+    @property
+    def number_of_epochs(self) -> int:
+        """Epochs at the scale."""
+        return self.epochs[self.scale] if isinstance(self.epochs, dict) else self.epochs
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return -(-self.settings.spectra // self.training.batch)
+
+    @property
+    def steps(self) -> int:
+        """Batches in the run."""
+        return self.number_of_epochs * self.steps_per_epoch
 
     @property
     def label_set(self) -> LabelSet:
         """The labels of those names."""
         return LabelSet.from_names(self.labels)
-
-
-def read_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe.
-
-    Parameters
-    ----------
-    source : str or Path
-        A YAML file, or the name of a recipe that comes with the package, such as "harps-small".
-    overrides : sequence of str
-        Changes of single entries, each like ``optimization.steps=100``; the value is YAML.
-
-    Raises
-    ------
-    RecipeError
-        In one sentence with the file, the entry, its value and what is allowed.
-
-    Examples
-    --------
-    >>> read_recipe("harps-small", ["optimization.steps=1000", "seed=7"]).optimization.steps
-    1000
-    >>> read_recipe("harps-small", ["optimization.batch=many"])
-    Traceback (most recent call last):
-    maury.errors.RecipeError: Recipe harps-small: optimization.batch is 'many', but it should be a
-    valid integer, unable to parse string as an integer.
-    """
-    values = _read_mapping(source)
-    for override in overrides:
-        _override(values, override)
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        raise RecipeError(f"Recipe {source}: {_sentence(error, Recipe)}") from None
-
-
-def _read_mapping(source: str | Path) -> dict[str, Any]:
-    path = Path(source)
-    resource = files("maury") / "recipes" / f"{source}.yaml"
-    if not path.exists() and path.name == str(source) and resource.is_file():
-        text = resource.read_text(encoding="utf-8")
-    else:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            known = sorted(
-                item.name.removesuffix(".yaml")
-                for item in (files("maury") / "recipes").iterdir()
-                if item.name.endswith(".yaml")
-            )
-            raise RecipeError(
-                f"Recipe {source} cannot be read ({error.strerror or error}); "
-                f"give a YAML file or one of {', '.join(known)}."
-            ) from None
-        except UnicodeDecodeError:
-            raise RecipeError(f"Recipe {source} is not a text file in UTF-8.") from None
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = "" if mark is None else f" in line {mark.line + 1}"
-        problem = getattr(error, "problem", None) or "unreadable"
-        raise RecipeError(f"Recipe {source} is not valid YAML{place}: {problem}.") from None
-    if not isinstance(values, dict):
-        raise RecipeError(
-            f"Recipe {source} must be a mapping of entries to values, not {type(values).__name__}."
-        )
-    return values
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not separator or not all(parts):
-        raise RecipeError(f"Override {override!r} must look like optimization.steps=100.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise RecipeError(f"Override {override!r} has a value that is not valid YAML.") from None
-    entry = values
-    for part in parts[:-1]:
-        entry = entry.setdefault(part, {})
-        if not isinstance(entry, dict):
-            raise RecipeError(
-                f"Override {override!r} goes into {part!r}, which has no entries of its own."
-            )
-    entry[parts[-1]] = value
-
-
-def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first mistake of a recipe, as the end of a sentence."""
-    first = error.errors()[0]
-    # Tags of distributions ("uniform") appear in the location but not in the file.
-    location = [part for part in first["loc"] if part not in _TAGS]
-    field = ".".join(str(part) for part in location) or "it"
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    message = message[0].lower() + message[1:]
-    kind = first["type"]
-    if kind == "missing":
-        return f"{field} is missing."
-    if kind == "extra_forbidden":
-        known = ", ".join(_entries(model, first["loc"][:-1]))
-        return f"{field} is not a known entry; allowed here are {known}."
-    if field == "it" or isinstance(first["input"], Mapping | BaseModel):
-        return f"{field}: {message}." if field != "it" else f"{message}."
-    subject = "it " if message.startswith("should") else ""
-    return f"{field} is {first['input']!r}, but {subject}{message}."
-
-
-_TAGS = ("uniform", "log-uniform", "log-normal", "half-normal")
-
-
-def _entries(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
-    """Names of the entries of the settings at a place in a recipe."""
-    current: Any = model
-    for part in location:
-        if isinstance(part, int):
-            current = _settings(current)[0]
-        elif part in _TAGS:
-            kinds = {
-                get_args(kind.model_fields["kind"].annotation): kind for kind in _settings(current)
-            }
-            current = kinds[(part,)]
-        else:
-            current = _settings(current)[0].model_fields[part].annotation
-    return list(_settings(current)[0].model_fields)
-
-
-def _settings(annotation: Any) -> list[type[BaseModel]]:
-    """The settings classes within a type annotation."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for argument in get_args(annotation) for found in _settings(argument)]

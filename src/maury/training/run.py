@@ -1,122 +1,77 @@
-"""The training loop, from a recipe to a network."""
+"""The training loop, from a recipe to a run's folder."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import math
-import os
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from lightning.fabric import Fabric
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn
+from lightning.fabric.strategies import DDPStrategy
+from rich.progress import TaskID
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from maury.datasets.simulated import IntrinsicModel, SimulatedExposures
+from maury.datasets.prefetching import ahead
+from maury.datasets.training_source import TrainingBatch
 from maury.errors import MauryError, RecipeError
 from maury.labels import Normalizer
-from maury.models.encoder import Encoder
-from maury.models.losses import label_loss
 from maury.models.network import Network
 from maury.models.preprocessing import Preprocessing
-from maury.synthesis.emulator import STANDARD, Emulator
+from maury.models.weights import load_network
+from maury.models.zoo import build
 from maury.training.checkpoint import CHECKPOINT, Checkpoint
-from maury.training.recipe import Optimization, Recipe
+from maury.training.data import TrainingData
+from maury.training.metrics import MetricsLog, TermSums, progress_bar
+from maury.training.objective import Objective
+from maury.training.recipe import Optimizer, Recipe
+from maury.training.result import TrainingResult, finish
+from maury.training.validation import generator_of, validate
 
-__all__ = ["TrainingError", "TrainingResult", "learning_rate", "residual_statistics", "train"]
+__all__ = ["MOCK_ARCHIVE", "TrainingError", "TrainingResult", "learning_rate", "train"]
 
-VALIDATION_BATCH = 64
-NORMALIZATION_SAMPLE = 10_000
+MOCK_ARCHIVE = "mock-archive"
+"""Name of the folder beside a run's that holds the mock archive of its scale."""
+
+TERMS = ("loss", "reconstruction", "label", "kl", "mmd")
 PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
-
-
-Batch = tuple[Tensor, Tensor]
+KEEP_EVERY = 600.0  # seconds after which the state is written within an epoch
 
 
 class TrainingError(MauryError):
     """A training run that cannot go on."""
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingResult:
-    """What a training run gives.
-
-    Parameters
-    ----------
-    network : Network
-        The trained network.
-    recipe : Recipe
-        The recipe that was followed.
-    validation : dict
-        For each label `mae`, `bias` and `sigma`; see `residual_statistics`.
-    seconds : float
-        Time that the steps took, over all resumptions.
-    """
-
-    network: Network
-    recipe: Recipe
-    validation: dict[str, dict[str, float]]
-    seconds: float
-
-    def provenance(self) -> dict[str, Any]:
-        """Where the weights come from, as plain values for their card."""
-        return {
-            "recipe": self.recipe.model_dump(mode="json"),
-            "seed": self.recipe.seed,
-            "seconds": round(self.seconds, 1),
-        }
-
-
-@contextlib.contextmanager
-def _half_of_the_cores() -> Generator[None, None, None]:
-    """Leave half of the cores to the threads that simulate."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(1, _cores() // 2))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _cores() -> int:
-    """Number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-@_half_of_the_cores()
 def train(
     recipe: Recipe,
     folder: str | Path,
     *,
-    emulator: IntrinsicModel | None = None,
+    beside: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
 ) -> TrainingResult:
-    """Train an encoder on exposures that are simulated as it learns.
+    """Train a network, and leave all that is to be known of it in a folder.
 
-    The run leaves ``log.csv`` (one row each time it is validated) and ``last.safetensors`` (its
-    state) in `folder`. Batch number i depends on the recipe and i alone, so a run that was killed
-    and resumed gives the same weights as one that was not.
+    There are ``recipe.yaml`` (as resolved), ``run.yaml`` (code, data, seed, normalisation, result),
+    ``metrics.csv`` and ``tensorboard`` (one row an epoch), ``last.safetensors`` (the state), and at
+    the end the network as card and weights. Batch number i depends on the recipe and i alone, so
+    that a run that was killed and resumed gives the same weights as one that was not.
 
     Parameters
     ----------
     recipe : Recipe
         What to do.
     folder : str or Path
-        Where to keep log and state; made if absent.
-    emulator : IntrinsicModel, optional
-        Intrinsic spectra; by default read from the file that the recipe names.
+        Where to keep it; made if absent.
+    beside : str or Path, optional
+        Folder of the runs at the same scale, by default that of the run's folder: the recipe's
+        pretrained decoder is looked for there, and a mock archive is made where the recipe names
+        no observed exposures.
     resume : bool
         Go on from the state in `folder`, or start if there is none.
     progress : bool
@@ -125,234 +80,240 @@ def train(
     Raises
     ------
     RecipeError
-        If the folder holds another run, or the emulator does not serve the recipe.
+        If the folder holds another run, or what the recipe names is not there or does not fit.
     TrainingError
         If the loss is no longer finite.
     """
-    folder = Path(folder)
+    folder, settings = Path(folder), recipe.training
+    beside = folder.parent if beside is None else Path(beside)
     checkpoint = _open_run(recipe, folder, resume)
     fabric = Fabric(
-        accelerator="auto",
-        devices=1,
-        precision=PRECISIONS[recipe.optimization.precision],  # type: ignore[arg-type]
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        # While a decoder is frozen its parameters have no gradients.
+        strategy=DDPStrategy(find_unused_parameters=True) if settings.devices > 1 else "auto",
+        precision=PRECISIONS[settings.precision],  # type: ignore[arg-type]
     )
+    fabric.launch()
     torch.manual_seed(recipe.seed)
 
-    # What the network reads, and what it learns from.
-    grid, labels = recipe.wavelength_grid, recipe.label_set
-    if emulator is None:
-        emulator = Emulator.load(None if recipe.emulator == STANDARD else recipe.emulator)
-    if isinstance(emulator, nn.Module):
-        emulator.to(fabric.device)
-    exposures = SimulatedExposures(emulator, grid, labels, recipe.simulation, recipe.seed)
-    sample = exposures.sample_labels(NORMALIZATION_SAMPLE).cpu().numpy()
-    normalizer = Normalizer.fit(sample, labels.names, recipe.normalization)
-    preprocessing = Preprocessing(grid, **recipe.preprocessing.model_dump()).to(fabric.device)
+    # What it learns from, and the network.
+    preprocessing = Preprocessing(recipe.settings.grid, **recipe.preprocessing.model_dump())
+    visible = progress and fabric.is_global_zero
+    with fabric.rank_zero_first(), progress_bar(visible) as bar:
+        tasks: list[TaskID] = []
 
-    # The network, the average of its weights that will be kept, and the optimizer.
-    encoder = Encoder(pixels=grid.size, outputs=len(labels))
-    settings = recipe.optimization
-    optimizer = torch.optim.Adam(encoder.parameters(), lr=settings.learning_rate)
-    model, optimizer = fabric.setup(encoder, optimizer)
-    average = AveragedModel(encoder, multi_avg_fn=get_ema_multi_avg_fn(settings.averaging))
-    averaged: Encoder = average.module  # type: ignore[assignment]
-    network = Network(grid, labels, normalizer, preprocessing, averaged)
-    start, spent = 0, 0.0
-    if checkpoint is not None:
-        checkpoint.restore(encoder, average, optimizer)
-        start, spent = checkpoint.step, checkpoint.seconds
+        def report(done: int, total: int) -> None:
+            if not tasks:
+                tasks.append(bar.add_task("mock archive", total=total, note=""))
+            bar.update(tasks[0], completed=done)
 
-    # What the loop reads: spectra that are ready for the network, and their normalised labels.
-    @torch.no_grad()
-    def prepare(index: int, size: int, stream: str) -> tuple[Tensor, Tensor]:
-        batch = exposures.batch(index, size, stream)
-        return preprocessing(batch.flux, batch.valid), normalizer.normalize(batch.labels)
-
-    log = _Log(folder / "log.csv", start)
-    number = math.ceil(recipe.validation.exposures / VALIDATION_BATCH)
-    size = math.ceil(recipe.validation.exposures / number)
-    validation = list(_ahead(lambda index: prepare(index, size, "validation"), range(number)))
-    batches = _ahead(
-        lambda index: prepare(index, settings.batch, "training"), range(start, settings.steps)
+        data = TrainingData.open(
+            recipe, beside / MOCK_ARCHIVE, preprocessing, fabric.device, report
+        )
+    network = _network(recipe, beside, data, preprocessing)
+    loss = recipe.model.model.loss
+    objective = Objective(network, loss, recipe.loss, zero_unknown=recipe.data.zero_unknown)
+    optimizer = torch.optim.Adam(
+        network.parameters(), lr=recipe.optimizer.lr, betas=recipe.optimizer.betas
     )
-    statistics: dict[str, dict[str, float]] = {}
-    losses: list[float] = []
-    began = time.monotonic() - spent
-    with contextlib.closing(batches), _progress_bar(progress) as bar:
-        task = bar.add_task(recipe.name, total=settings.steps, completed=start, note="")
-        for step, (spectra, known) in enumerate(batches, start):
+    model, optimizer = fabric.setup(network, optimizer)
+    decay = recipe.optimizer.averaging
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
+    kept: Network = network if average is None else average.module  # type: ignore[assignment]
+    start, spent, sums = 0, 0.0, TermSums()
+    if checkpoint is not None:
+        checkpoint.restore(network, average, optimizer)
+        start, spent, sums = checkpoint.step, checkpoint.seconds, TermSums(*checkpoint.sums)
+    log = MetricsLog(folder, start) if fabric.is_global_zero else None
+
+    # Each device has batches of its own.
+    def make(step: int) -> TrainingBatch:
+        size = settings.batch // fabric.world_size
+        return data.training.batch(step * fabric.world_size + fabric.global_rank, size)
+
+    frozen = round(recipe.decoder.frozen * recipe.steps) if recipe.decoder else 0
+    began = written = time.monotonic()
+    metrics: dict[str, float] = {}
+    with (
+        contextlib.closing(ahead(make, range(start, recipe.steps))) as batches,
+        progress_bar(visible) as bar,
+    ):
+        task = bar.add_task(recipe.name, total=recipe.steps, completed=start, note="")
+        for step, batch in enumerate(batches, start):
             model.train()
+            if recipe.decoder is not None:
+                network.decoder.requires_grad_(step >= frozen)
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, settings)
-            loss = label_loss(model(spectra), known)
-            losses.append(loss.item())
-            if not math.isfinite(losses[-1]):
-                raise TrainingError(
-                    f"The loss of run {recipe.name} became {losses[-1]} in step {step + 1}; "
-                    "use a smaller optimization.learning_rate, or resume from the last state."
-                )
-            fabric.backward(loss)
-            fabric.clip_gradients(model, optimizer, max_norm=settings.clip_gradient)
+                group["lr"] = learning_rate(step, recipe.steps, recipe.optimizer)
+            draws = generator_of(recipe.seed, step, fabric.device, fabric.global_rank)
+            output = model(objective.inputs(batch), draws)
+            terms = objective.terms(output, batch, draws)
+            _require_finite(terms.total, recipe, step, batch, data)
+            fabric.backward(terms.total)
+            norm = fabric.clip_gradients(
+                model,
+                optimizer,
+                max_norm=recipe.optimizer.clip_gradient,
+                error_if_nonfinite=False,
+            )
+            assert norm is not None
+            _require_finite(norm, recipe, step, batch, data)
             optimizer.step()
             optimizer.zero_grad()
-            average.update_parameters(encoder)
+            if average is not None:
+                average.update_parameters(network)
+            sums.add(terms)
 
-            done, last = step + 1, step + 1 == settings.steps
-            if done % recipe.validation.every == 0 or last:
-                statistics = _validate(network, validation)
-                log.add(done, time.monotonic() - began, losses, statistics)
-                losses = []
-            if done % settings.checkpoint_every == 0 or last:
-                seconds = time.monotonic() - began
-                values = recipe.model_dump(mode="json")
-                Checkpoint.gather(done, seconds, values, encoder, average, optimizer).write(
-                    folder / CHECKPOINT
+            done = step + 1
+            seconds = spent + time.monotonic() - began
+            epoch, rest = divmod(done, recipe.steps_per_epoch)
+            if rest == 0:
+                metrics = {"epoch": epoch, "step": done, **sums.means()}
+                metrics |= validate(kept, objective, data)[0]
+                metrics["seconds"] = round(seconds, 1)
+                rate = (done - start) * settings.batch / (time.monotonic() - began)
+                metrics["spectra_per_second"] = round(rate, 1)
+                sums = TermSums()
+                if log is not None:
+                    log.add(metrics)
+            if fabric.is_global_zero and (rest == 0 or time.monotonic() - written > KEEP_EVERY):
+                state = Checkpoint.gather(
+                    done, seconds, _values(recipe), sums, network, average, optimizer
                 )
-            if losses:
-                bar.update(task, note=f"loss {sum(losses[-50:]) / len(losses[-50:]):.3f}")
-            bar.advance(task)
-    if not statistics:
-        statistics = _validate(network, validation)
-    average.module.to("cpu").eval()
-    preprocessing.to("cpu")
-    return TrainingResult(network, recipe, statistics, time.monotonic() - began)
+                state.write(folder / CHECKPOINT)
+                written = time.monotonic()
+            rate = (done - start) * settings.batch / (time.monotonic() - began)
+            bar.update(task, advance=1, note=_note(sums.means() or metrics, rate))
+            if settings.early_stop is not None and rest == 0:
+                waited = log.epochs_without_gain() if log is not None else 0
+                if fabric.broadcast(waited) >= settings.early_stop.patience:
+                    break
+    seconds = spent + time.monotonic() - began
+    if log is not None:
+        log.close()
+    result = finish(recipe, folder, kept, objective, data, metrics, seconds)
+    fabric.barrier()
+    return result
 
 
-def learning_rate(step: int, settings: Optimization) -> float:
-    """Learning rate of a step, counted from zero.
+def _note(losses: Mapping[str, float], rate: float) -> str:
+    terms = "  ".join(f"{name} {losses[name]:.4g}" for name in TERMS if name in losses)
+    return f"{terms}  {rate:.1f} spectra/s"
+
+
+def learning_rate(step: int, steps: int, settings: Optimizer) -> float:
+    """Learning rate of a step, counted from zero, of so many.
 
     Examples
     --------
-    >>> settings = Optimization(steps=10, warmup=2, learning_rate=0.1, schedule="cosine")
-    >>> [round(learning_rate(step, settings), 4) for step in (0, 1, 2, 6, 9)]
+    >>> settings = Optimizer(warmup=0.2, lr=0.1, schedule="cosine")
+    >>> [round(learning_rate(step, 10, settings), 4) for step in (0, 1, 2, 6, 9)]
     [0.05, 0.1, 0.1, 0.05, 0.0038]
     """
-    if step < settings.warmup:
-        return settings.learning_rate * (step + 1) / settings.warmup
+    warmup = round(settings.warmup * steps)
+    if step < warmup:
+        return settings.lr * (step + 1) / warmup
     if settings.schedule == "constant":
-        return settings.learning_rate
-    progress = (step - settings.warmup) / (settings.steps - settings.warmup)
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+        return settings.lr
+    progress = (step - warmup) / (steps - warmup)
+    return settings.lr * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def residual_statistics(
-    predicted: Tensor, true: Tensor, names: Iterable[str]
-) -> dict[str, dict[str, float]]:
-    """How far predictions lie from the truth, for each label in its unit.
-
-    Returns
-    -------
-    dict
-        For each label `mae`, the mean absolute error; `bias`, the median residual; and `sigma`,
-        1.4826 times the median absolute deviation of the residuals, the standard deviation where
-        they are normal.
-
-    Examples
-    --------
-    >>> true = torch.zeros(5, 1)
-    >>> predicted = torch.tensor([[-1.0], [0.0], [1.0], [2.0], [100.0]])
-    >>> residual_statistics(predicted, true, ["rv"])
-    {'rv': {'mae': 20.8, 'bias': 1.0, 'sigma': 1.4826}}
-    """
-    statistics = {}
-    for name, residual in zip(names, (predicted - true).double().T, strict=True):
-        bias = residual.median()
-        statistics[name] = {
-            "mae": round(residual.abs().mean().item(), 6),
-            "bias": round(bias.item(), 6),
-            "sigma": round(1.4826 * (residual - bias).abs().median().item(), 6),
-        }
-    return statistics
+def _values(recipe: Recipe) -> dict[str, Any]:
+    values: dict[str, Any] = recipe.model_dump(mode="json")
+    return values
 
 
 def _open_run(recipe: Recipe, folder: Path, resume: bool) -> Checkpoint | None:
-    path = folder / CHECKPOINT
+    """The state to go on from; the recipe as resolved is written where there is none."""
+    path, values = folder / CHECKPOINT, _values(recipe)
+    if path.exists():
+        if not resume:
+            raise RecipeError(
+                f"Folder {folder} holds a run already; resume it or name another folder."
+            )
+        checkpoint = Checkpoint.read(path)
+        for key, value in checkpoint.recipe.items():
+            if values.get(key) != value:
+                raise RecipeError(
+                    f"The run in {folder} was made by another recipe: its {key} was {value!r}, "
+                    f"not {values.get(key)!r}."
+                )
+        return checkpoint
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(values, sort_keys=False)
+        (folder / "recipe.yaml").write_text(text, encoding="utf-8")
     except OSError as error:
         raise RecipeError(f"Folder {folder} cannot be made ({error.strerror}).") from None
-    if not path.exists():
-        return None
-    if not resume:
-        raise RecipeError(f"Folder {folder} holds a run already; resume it or name another folder.")
-    checkpoint = Checkpoint.read(path)
-    values = recipe.model_dump(mode="json")
-    for key, value in checkpoint.recipe.items():
-        if values.get(key) != value:
-            raise RecipeError(
-                f"The run in {folder} was made by another recipe: its {key} was {value!r}, "
-                f"not {values.get(key)!r}."
-            )
-    return checkpoint
+    return None
 
 
-def _ahead(make: Callable[[int], Batch], indices: range) -> Generator[Batch, None, None]:
-    """What `make` gives for each index, in order, made in threads while the last is being used.
-
-    On a CPU this takes the place of threads within each operation: their many barriers cost
-    more, and on a machine that others use, several times more.
-    """
-    workers = _cores()
-    pending: deque[Future[Batch]] = deque()
-    with ThreadPoolExecutor(workers, initializer=lambda: torch.set_num_threads(1)) as pool:
+def _network(
+    recipe: Recipe, runs: Path, data: TrainingData, preprocessing: Preprocessing
+) -> Network:
+    """The untrained network, but for a decoder that has been trained before."""
+    pretrained = None if recipe.decoder is None else _pretrained(recipe, runs)
+    if pretrained is not None:
+        normalizer = pretrained.normalizer
+    else:
+        normalizer = Normalizer.fit(data.sample_labels(), recipe.labels, recipe.normalization)
+    changes = {} if recipe.model.nodes is None else {"nodes": recipe.model.nodes}
+    network = build(
+        recipe.model.name,
+        grid=recipe.settings.grid,
+        labels=recipe.label_set,
+        normalizer=normalizer,
+        preprocessing=preprocessing,
+        decoder_settings=recipe.model.decoder,
+        **changes,
+    )
+    if pretrained is not None:
         try:
-            for index in indices:
-                pending.append(pool.submit(make, index))
-                if len(pending) > workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+            network.adopt_decoder(pretrained)
+        except MauryError as error:
+            assert recipe.decoder is not None
+            raise RecipeError(
+                f"Recipe {recipe.name} cannot start from the decoder of run "
+                f"{recipe.decoder.run}: {error}"
+            ) from None
+    return network
 
 
-@torch.inference_mode()
-def _validate(
-    network: Network, validation: list[tuple[Tensor, Tensor]]
-) -> dict[str, dict[str, float]]:
-    network.encoder.eval()
-    predicted = torch.cat([network.encoder(spectra) for spectra, _ in validation])
-    true = torch.cat([labels for _, labels in validation])
-    denormalize = network.normalizer.denormalize
-    return residual_statistics(denormalize(predicted), denormalize(true), network.labels.names)
+def _pretrained(recipe: Recipe, runs: Path) -> Network:
+    assert recipe.decoder is not None
+    run = recipe.decoder.run
+    card = Path(run) if run.endswith(".json") else runs / run / f"{run}.json"
+    if not card.is_file():
+        raise RecipeError(
+            f"Recipe {recipe.name} starts from the decoder of run {run}, but there is no {card}; "
+            f"train it first (maury train {run} --scale {recipe.scale}), or name a card by "
+            "--set decoder.run=CARD."
+        )
+    network, _ = load_network(card)
+    if network.preprocessing.hyperparameters != _prepared(recipe):
+        raise RecipeError(f"Recipe {recipe.name} prepares spectra in another way than {card}.")
+    return network
 
 
-class _Log:
-    """The run's CSV file; rows beyond the step from which it goes on are dropped."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        self.path = path
-        self.rows: list[dict[str, Any]] = []
-        if step > 0 and path.exists():
-            with path.open(newline="") as file:
-                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
-
-    def add(
-        self,
-        step: int,
-        seconds: float,
-        losses: list[float],
-        statistics: dict[str, dict[str, float]],
-    ) -> None:
-        row = {"step": step, "seconds": round(seconds, 1), "loss": sum(losses) / len(losses)}
-        for name, values in statistics.items():
-            row |= {f"{name}_{key}": value for key, value in values.items()}
-        self.rows.append(row)
-        temporary = self.path.with_suffix(".tmp")
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            writer.writeheader()
-            writer.writerows(self.rows)
-        temporary.replace(self.path)
+def _prepared(recipe: Recipe) -> dict[str, Any]:
+    grid = recipe.settings.grid
+    return Preprocessing(grid, **recipe.preprocessing.model_dump()).hyperparameters
 
 
-def _progress_bar(visible: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
-        disable=not visible,
+def _require_finite(
+    value: Tensor, recipe: Recipe, step: int, batch: TrainingBatch, data: TrainingData
+) -> None:
+    if torch.isfinite(value):
+        return
+    rows = zip(data.training.describe(step, len(batch.labels)), batch.labels.tolist(), strict=True)
+    listed = "; ".join(
+        f"{name} ({', '.join(f'{k} = {v:.4g}' for k, v in zip(recipe.labels, row, strict=True))})"
+        for name, row in rows
+    )
+    raise TrainingError(
+        f"The loss of run {recipe.name} or its gradient became {value.item()} in step {step + 1}; "
+        "use a smaller optimizer.lr, or resume from the last state. "
+        f"The step's exposures: {listed}."
     )
