@@ -137,6 +137,7 @@ def test_overrides_reach_any_depth(tmp_path):
         ("data.simulated.stars=3", "data.simulated.stars is not a known entry; allowed here are"),
         ("training={batch: 3, devices: 2}", "a batch of 3 cannot be shared by 2 devices"),
         ("decoder.run=resnet-decoder", "decoder is given, but encoder is no autoencoder"),
+        ("training={batch: 4, devices: 2}; sweep={seed: [1]}", "a sweep runs on one device"),
         ("sweep={seed: [1], epochs: [2]}", "sweep has 2 entries, but may have one"),
         ("labels=[teff, colour]", "labels is .*, but the labels are teff, mh, logg"),
         ("labels=[teff, teff]", "each at most once"),
@@ -162,7 +163,7 @@ def test_overrides_reach_any_depth(tmp_path):
 )
 def test_mistakes_are_told_in_one_sentence(tmp_path, override, sentence):
     path = write(tmp_path, MINIMAL)
-    overrides = [override]
+    overrides = override.split("; ")
     if override.startswith(DRAWN):
         overrides.insert(0, "data.simulated.kind=disturbed")
     with pytest.raises(RecipeError, match=sentence) as caught:

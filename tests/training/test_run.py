@@ -1,6 +1,10 @@
 """Runs that are small enough for a test, on exposures by the package's own emulator."""
 
 import csv
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -270,3 +274,29 @@ def test_terms_without_a_part_in_the_loss_are_not_logged():
     sums = run.TermSums()
     sums.add(Terms(torch.tensor(1.0), reconstruction=torch.tensor(1.0)))
     assert set(sums.means()) == {"loss", "reconstruction"}
+
+
+def test_two_devices_share_the_batches_and_one_writes(tmp_path):
+    text = """
+name: two
+scale: tiny
+epochs: 1
+model: {name: encoder}
+labels: [teff, rv]
+data: {rate: 1}
+training: {batch: 128, devices: 2, accelerator: cpu}
+"""
+    (tmp_path / "two.yaml").write_text(text)
+    # Each device is a process of its own, started with the same command line.
+    command = [sys.executable, "-m", "maury.cli", "train", str(tmp_path / "two.yaml")]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "out"), "--format", "json"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads(done.stdout)
+    assert record["run"] == "two"
+    network, _ = load_network(tmp_path / "out" / "two.json")
+    assert network.labels.names == ("teff", "rv")
+    rows = read_log(tmp_path / "out")
+    assert [row["step"] for row in rows] == ["2"]

@@ -49,6 +49,8 @@ def train(
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Train a network; leave recipe, metrics, card and weights in the run's folder."""
+    from lightning.fabric.utilities import rank_zero_only
+
     from maury.training.recipe_file import read_recipe, sweep
     from maury.training.run import train as run
 
@@ -61,7 +63,9 @@ def train(
             beside=folder.parent,
             resume=resume,
         )
-        _show(part, result, format)
+        # Each device has a process of its own, which runs this verb too.
+        if rank_zero_only.rank == 0:
+            _show(part, result, format)
 
 
 def _show(part: str, result: Any, format: Format) -> None:

@@ -19,6 +19,7 @@ from maury.inference.telluric_fit import fit_tellurics
 from maury.labels import HARPS_LABELS
 from maury.spectrum import Observation, Spectrum
 from maury.synthesis.emulator import STANDARD, Emulator
+from maury.training.recipe import DisturbedExposures
 from maury.training.recipe_file import read_recipe
 
 GRID = WavelengthGrid(start=4795.0, step=0.02, size=105_800, name="fit-validation")
@@ -32,8 +33,10 @@ def main() -> None:
     """Fit the exposures, print the scatter, and write the card."""
     torch.set_num_threads(1)
     recipe = read_recipe("harps-small")
-    damage = recipe.data.simulated.distributions.damage.model_copy(update={"crop": 0.0})
-    simulation = recipe.data.simulated.distributions.model_copy(update={"damage": damage})
+    assert isinstance(recipe.data.simulated, DisturbedExposures)
+    distributions = recipe.data.simulated.distributions
+    damage = distributions.damage.model_copy(update={"crop": 0.0})
+    simulation = distributions.model_copy(update={"damage": damage})
     emulator = Emulator.load()
     exposures = SimulatedExposures(emulator, GRID, HARPS_LABELS, simulation, seed=7)
     fitter = Fitter(emulator)

@@ -317,6 +317,8 @@ class Recipe(_Settings):
             raise ValueError(f"decoder is given, but {self.model.name} is no autoencoder")
         if len(self.sweep) > 1:
             raise ValueError(f"sweep has {len(self.sweep)} entries, but may have one")
+        if self.sweep and self.training.devices > 1:
+            raise ValueError("a sweep runs on one device; training.devices must be 1")
         return self
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from torch import Tensor
@@ -65,6 +66,8 @@ def finish(
     data: TrainingData,
     metrics: dict[str, float],
     seconds: float,
+    *,
+    write: bool = True,
 ) -> TrainingResult:
     """Give an unsupervised network its readout, measure the latents, and write all of it.
 
@@ -76,6 +79,8 @@ def finish(
         Losses of its last epoch.
     seconds
         What it took.
+    write
+        False in all but one of several processes.
     """
     network.eval()
     if "encoder" in network.parts and not network.supervised:
@@ -89,7 +94,6 @@ def finish(
     if "encoder" in network.parts:
         spectra = ((batch.spectrum, batch.valid) for batch in _batches(data, recipe))
         latents = LatentStatistics.measure(network, spectra)
-    sample = data.sample_labels()
     facts: dict[str, Any] = {
         "recipe": recipe.model_dump(mode="json"),
         "scale": recipe.scale,
@@ -97,23 +101,29 @@ def finish(
         "seconds": round(seconds, 1),
         "code": {"version": code_version(), "fingerprint": code_fingerprint()},
         "data": {"hash": data.hash, **data.manifest},
-        "ranges": {
-            name: [float(column[column == column].min()), float(column[column == column].max())]
-            for name, column in zip(recipe.labels, sample.T, strict=True)
-            if (column == column).any()
-        },
+    }
+    ranges = {
+        name: (float(np.nanmin(column)), float(np.nanmax(column)))
+        for name, column in zip(recipe.labels, data.sample_labels().T, strict=True)
+        if np.isfinite(column).any()
     }
     network.to("cpu")
-    card = save_network(
-        folder / f"{recipe.name}.json",
+    card = folder / f"{recipe.name}.json"
+    result = TrainingResult(network, recipe, {**metrics, **losses}, errors, seconds, card)
+    if not write:
+        return result
+    save_network(
+        card,
         network,
         validation=errors | _unknown(network, errors),
         training=facts,
         latents=latents,
+        ranges=ranges,
     )
     report = facts | {
+        "ranges": {name: list(limits) for name, limits in ranges.items()},
         "normalization": network.normalizer.to_dict(),
-        "metrics": {**metrics, **losses},
+        "metrics": result.metrics,
         "validation": errors,
         "weights": card.name,
     }
@@ -121,7 +131,7 @@ def finish(
     temporary = folder / "run.yaml.tmp"
     temporary.write_text(yaml.safe_dump(report, sort_keys=False), encoding="utf-8")
     temporary.replace(folder / "run.yaml")
-    return TrainingResult(network, recipe, {**metrics, **losses}, errors, seconds, card)
+    return result
 
 
 def _batches(data: TrainingData, recipe: Recipe) -> Iterator[Any]:

@@ -192,7 +192,16 @@ def train(
     seconds = spent + time.monotonic() - began
     if log is not None:
         log.close()
-    result = finish(recipe, folder, kept, objective, data, metrics, seconds)
+    result = finish(
+        recipe,
+        folder,
+        kept,
+        objective,
+        data,
+        metrics,
+        seconds,
+        write=fabric.is_global_zero,
+    )
     fabric.barrier()
     return result
 
