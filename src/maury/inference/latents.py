@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from maury.errors import MauryError, ReadError, SpectrumError, TargetError, WeightsError
 from maury.grid import Medium
 from maury.inference.network import NetworkEstimator
-from maury.inference.novelty import MEASURES, REFUSED, Novelty, judge
+from maury.inference.novelty import MEASURES, REFUSED, Novelty, judge, measures
 from maury.inference.predictor import sentence
-from maury.models.latent_statistics import Measurement
 from maury.models.network import Network
+from maury.models.reconstruction import Measurement
 from maury.readers import read
 from maury.spectrum import Frame, Observation, Spectrum
 
@@ -137,12 +137,8 @@ def encode(spectrum: Spectrum, estimator: NetworkEstimator) -> Encoded:
         prepared = network.preprocessing(torch.from_numpy(flux)[None], valid)
     measured = Measurement.of(network, prepared, valid)
     nodes = measured.nodes.double().numpy()
-    # The first measures are those of the decoder, in the same order.
-    found = zip(MEASURES, measured[1:], strict=False)
-    values = {name: float(value) for name, value in found if value is not None}
     statistics = estimator.card.latents
-    if statistics is not None:
-        values["latent_distance"] = float(statistics.distance(nodes)[0])
+    values = measures(measured, statistics)
     meta = spectrum.meta
     return Encoded(
         meta.path or "",

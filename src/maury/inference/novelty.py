@@ -9,8 +9,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from maury.models.latent_statistics import LatentStatistics
+from maury.models.reconstruction import Measurement
 
-__all__ = ["MEASURES", "SCORED", "Novelty", "judge", "rank", "share_below", "strangeness"]
+__all__ = [
+    "MEASURES",
+    "SCORED",
+    "Novelty",
+    "judge",
+    "measures",
+    "rank",
+    "share_below",
+    "strangeness",
+]
 
 MEASURES: dict[str, str] = {
     "reconstruction_error": "errors",
@@ -46,6 +56,19 @@ class Novelty:
     shares: Mapping[str, float] = field(default_factory=dict)
     anomaly: float | None = None
     because: str | None = None
+
+
+def measures(measured: Measurement, statistics: LatentStatistics | None) -> dict[str, float]:
+    """What was measured of one spectrum, by the names of `MEASURES`, as far as it is known."""
+    of_decoder = {
+        "reconstruction_error": measured.error,
+        "misfit": measured.misfit,
+        "dissimilarity": measured.dissimilarity,
+    }
+    values = {name: value.item() for name, value in of_decoder.items() if value is not None}
+    if statistics is not None:
+        values["latent_distance"] = statistics.distance(measured.settled.cpu().numpy()).item()
+    return values
 
 
 def judge(values: Mapping[str, float], statistics: LatentStatistics | None) -> Novelty:
