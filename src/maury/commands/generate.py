@@ -190,7 +190,7 @@ def _show(generation: Generation, files: list[Path], out: Path | None, format: F
         print_records(rows, format)
         return
     columns = [Column("spectrum", "spectrum"), Column("file", "file")]
-    columns += [Column(name, name, ".6g") for name in generation.labels]
+    columns += [Column(name, name, ".5g") for name in generation.labels]
     columns += [Column(name, name.replace("_", " "), "+.2f") for name in numbered[:SHOWN]]
     left = len(numbered) - SHOWN
     more = f" u has {left} more numbers, which CSV and JSON show." if left > 0 else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -89,16 +89,15 @@ class Generation:
     def describe(self) -> str:
         """What the spectra are, in one sentence."""
         given = [name for name in self.labels if name not in self.assumed]
-        parts = [self._list(given)] if given else []
+        parts = [self._list(given, ".6g")] if given else []
         if self.assumed:
-            parts.append(
-                f"{self._list(self.assumed)} (not given: the centre of the training labels)"
-            )
+            centers = self._list(self.assumed, ".4g")
+            parts.append(f"{centers} (not given: the centre of the training labels)")
         return f"{self.name}: {', '.join(parts)}; {self.source}."
 
-    def _list(self, names: Any) -> str:
+    def _list(self, names: Sequence[str], spec: str) -> str:
         return ", ".join(
-            f"{NAMES.get(name, name)} {self.labels[name]:.6g} {LABELS[name].unit}".strip()
+            f"{NAMES.get(name, name)} {self.labels[name]:{spec}} {LABELS[name].unit}".strip()
             for name in names
         )
 

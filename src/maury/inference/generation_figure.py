@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from maury.inference.generation import Generation
 __all__ = ["plot_generation"]
 
 MOST = 64  # spectra in a figure
+TITLE = 130  # letters a line
 
 
 def plot_generation(generation: Generation, path: Path) -> None:
@@ -24,7 +26,8 @@ def plot_generation(generation: Generation, path: Path) -> None:
     """
     first = generation.spectrum(0)
     figure = plot_spectrum(first, "")
-    figure.suptitle(generation.describe(), x=0.01, ha="left", fontsize=10, color=INK)
+    title = textwrap.fill(generation.describe(), TITLE)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, color=INK)
     for index in range(1, min(len(generation), MOST)):
         other = generation.spectrum(index)
         flux = other.flux / np.percentile(other.flux[other.valid], 95)
