@@ -220,6 +220,16 @@ def test_a_predictor_generates_one_spectrum_or_a_list(card, emulator):
     assert levels(several[0])[2] != levels(several[1])[2]
 
 
+def test_a_decoder_alone_loads_generates_and_refuses_to_predict(tmp_path):
+    network = build("cnn-decoder", grid=GRID, labels=LABELS, normalizer=NORMALIZER)
+    card = save_network(tmp_path / "net.json", network, validation={}, training={})
+    predictor = maury.load(card)
+    spectrum = predictor.generate({"teff": 5500.0})
+    assert spectrum.meta.instrument == "net, no u"
+    (row,) = predictor.predict(spectrum)
+    assert "net predicts no labels: it has no encoder." in row["error"]
+
+
 def run(*arguments):
     return CliRunner().invoke(app, ["generate", *map(str, arguments)])
 

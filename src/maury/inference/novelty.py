@@ -33,6 +33,8 @@ MEASURES: dict[str, str] = {
 SCORED = ("misfit", "dissimilarity", "latent_distance")
 """The measures that an anomaly is told by. The error is not: noise and continuum dominate it."""
 
+# Of any measure: with training spectra that do not differ all would be infinitely strange.
+LEAST_SPREAD = 1e-3
 WIDTH = 0.8413  # quantile one standard deviation above the median of a normal distribution
 
 
@@ -130,9 +132,7 @@ def strangeness(value: float, quantiles: Sequence[float]) -> float:
     """
     at = np.linspace(0, 1, len(quantiles))
     median, above = np.interp([0.5, WIDTH], at, quantiles)
-    # Where training spectra do not differ, a spread of nothing would make all infinite.
-    least = 1e-3 * max(abs(quantiles[-1]), 1e-9)
-    return float((value - median) / max(above - median, least))
+    return float((value - median) / max(above - median, LEAST_SPREAD))
 
 
 def rank(anomalies: Sequence[float | None]) -> list[int | None]:
