@@ -1,6 +1,10 @@
 """Fast networks give what the networks give."""
 
+import os
 import pickle
+import subprocess
+import sys
+import tempfile
 import threading
 
 import pytest
@@ -103,6 +107,28 @@ def test_without_openvino_pytorch_does_it(monkeypatch):
     torch.testing.assert_close(ours.nodes, expected.nodes, rtol=0, atol=1e-5)
     assert torch.equal(quick.decode(ours.nodes), network.decode(ours.nodes))
     assert not (quick.encoder.compiled or quick.decoder.compiled)
+
+
+@with_openvino
+def test_openvino_cannot_tell_its_makers_of_its_use():
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from maury.inference import graph\n"
+        "import openvino.tools.ovc.telemetry_utils as telemetry\n"
+        "assert telemetry.tm.__name__.endswith('telemetry_stub')\n"
+        "assert not any(name.startswith('openvino_telemetry.') for name in sys.modules)\n"
+        "assert not list(Path.home().iterdir())\n"
+    )
+    with tempfile.TemporaryDirectory() as home:
+        environment = {**os.environ, "HOME": home}
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
 
 
 @with_openvino

@@ -23,7 +23,7 @@ BENCHMARKS = {
     "ingest": "FITS files a second and core into a store",
     "predict": "spectra a second and core from file to table",
     "encoder": "labels of spectra by the encoder, spectra a second and core",
-    "decoder": "spectra by the ResNet decoder and others a second and core (4 GB)",
+    "decoder": "spectra by the ResNet decoder and others a second and core (5 GB)",
     "train": "spectra a second and core in the encoder's training",
     "synthesis": "spectra from physics a second and core, from opacity tables (1.9 GB, kept)",
 }
