@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from maury.inference import batch, figures
 from maury.inference.example import ExampleStar, write_example
 from maury.inference.fit import SOLAR_LINE_SHIFT
 from maury.spectrum import Spectrum
+from maury.training.scale import SCALES
 
 STAR = ExampleStar(teff=6100.0, logg=4.1, mh=-0.3, rv=17.0, berv=-11.0, airmass=1.6, vmac=3.94)
 
@@ -155,25 +157,27 @@ def test_panels_lie_in_the_rest_frame_and_on_the_continuum(predictor, files, mon
     assert np.nanmedian(np.abs(panel.observed - panel.computed)) < 0.01
 
 
-def test_train_writes_a_network_that_predicts(tmp_path, line_forest, monkeypatch, files):
-    from maury.synthesis.emulator import Emulator
-
-    monkeypatch.setattr(Emulator, "load", classmethod(lambda cls, path=None: line_forest))
-    changes = ("optimization.steps=2", "optimization.batch=2", "optimization.warmup=1",
-               "validation.exposures=16", "optimization.precision=float32")  # fmt: skip
+def test_train_writes_a_network_that_predicts(tmp_path, monkeypatch, files):
+    few = replace(SCALES["small"], spectra=4, validation=16)
+    monkeypatch.setattr("maury.training.recipe.SCALES", {"small": few})
+    changes = ("epochs=1", "training.batch=2", "optimizer.warmup=0.5", "training.precision=float32")
     settings = [word for change in changes for word in ("--set", change)]
-    arguments = ["train", "harps-small", *settings, "--out", str(tmp_path), "--format", "json"]
+    out = tmp_path / "harps-small"
+    arguments = ["train", "harps-small", *settings, "--out", str(out), "--format", "json"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.stderr
-    records = json.loads(result.stdout)
-    assert [record["label"] for record in records][:3] == ["teff", "logg", "mh"]
-    assert (tmp_path / "harps-small.json").exists()
+    (record,) = json.loads(result.stdout)
+    assert record["teff_mae"] > 0 and record["card"] == str(out / "harps-small.json")
     assert "Wrote" in result.stderr
+    options = ["--no-refine", "--model", record["card"], "--format", "json"]
+    predicted = CliRunner().invoke(app, ["predict", files[0], *options])
+    assert predicted.exit_code == 0, predicted.stderr
+    assert set(json.loads(predicted.stdout)[0]["labels"]) >= {"teff", "logg", "mh", "rv"}
 
 
 def test_a_wrong_recipe_entry_is_told_in_a_sentence():
-    result = CliRunner().invoke(app, ["train", "harps-small", "--set", "optimization.batch=many"])
-    assert result.exit_code == 1 and "optimization.batch is 'many'" in str(result.exception)
+    result = CliRunner().invoke(app, ["train", "harps-small", "--set", "training.batch=many"])
+    assert result.exit_code == 1 and "training.batch is 'many'" in str(result.exception)
 
 
 def test_bench_compares_turn_about(predictor, files, monkeypatch):

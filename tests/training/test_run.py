@@ -35,7 +35,6 @@ def few_exposures(monkeypatch):
     tiny = replace(scale.SCALES["tiny"], spectra=8, validation=32, stars=40, exposures=1.0)
     monkeypatch.setattr(scale, "SCALES", {"tiny": tiny})
     monkeypatch.setattr("maury.training.recipe.SCALES", {"tiny": tiny})
-    monkeypatch.setattr("maury.training.result.FEWEST", 32)
 
 
 def recipe(changes=ENCODER, **more):

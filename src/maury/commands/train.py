@@ -49,8 +49,6 @@ def train(
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Train a network; leave recipe, metrics, card and weights in the run's folder."""
-    from lightning.fabric.utilities import rank_zero_only
-
     from maury.training.recipe_file import read_recipe, sweep
     from maury.training.run import train as run
 
@@ -64,7 +62,7 @@ def train(
             resume=resume,
         )
         # Each device has a process of its own, which runs this verb too.
-        if rank_zero_only.rank == 0:
+        if result.written:
             _show(part, result, format)
 
 

@@ -12,6 +12,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from maury.datasets.training_source import TrainingBatch
 from maury.models.latent_statistics import LatentStatistics
 from maury.models.network import Network
 from maury.models.weights import save_network
@@ -24,8 +25,7 @@ from maury.training.validation import LabelErrors, validate
 __all__ = ["TrainingResult", "finish"]
 
 BATCH = 32
-PER_NODE = 8  # training spectra for each node, to fit a readout to and measure latents on
-FEWEST = 256
+PER_NODE = 8  # training spectra for each node of a readout, at least
 RIDGE = 1e-3
 
 
@@ -48,6 +48,8 @@ class TrainingResult:
         Time that the steps took, over all resumptions.
     card : Path
         The network on disk.
+    written : bool
+        Whether this process wrote it: of several devices' processes one does.
     """
 
     network: Network
@@ -56,6 +58,7 @@ class TrainingResult:
     validation: LabelErrors
     seconds: float
     card: Path
+    written: bool
 
 
 def finish(
@@ -83,16 +86,18 @@ def finish(
         False in all but one of several processes.
     """
     network.eval()
+    several = 2 * recipe.settings.validation
     if "encoder" in network.parts and not network.supervised:
+        enough = max(several, PER_NODE * network.nodes)
         pairs = [
-            (_nodes(network, batch.spectrum), batch.labels) for batch in _batches(data, recipe)
+            (_nodes(network, batch.spectrum), batch.labels) for batch in _batches(data, enough)
         ]
         nodes, labels = (torch.cat(parts) for parts in zip(*pairs, strict=True))
         network.fit_readout(nodes, labels, ridge=RIDGE)
     losses, errors = validate(network, objective, data)
     latents = None
     if "encoder" in network.parts:
-        spectra = ((batch.spectrum, batch.valid) for batch in _batches(data, recipe))
+        spectra = ((batch.spectrum, batch.valid) for batch in _batches(data, several))
         latents = LatentStatistics.measure(network, spectra)
     facts: dict[str, Any] = {
         "recipe": recipe.model_dump(mode="json"),
@@ -109,7 +114,7 @@ def finish(
     }
     network.to("cpu")
     card = folder / f"{recipe.name}.json"
-    result = TrainingResult(network, recipe, {**metrics, **losses}, errors, seconds, card)
+    result = TrainingResult(network, recipe, {**metrics, **losses}, errors, seconds, card, write)
     if not write:
         return result
     save_network(
@@ -134,10 +139,9 @@ def finish(
     return result
 
 
-def _batches(data: TrainingData, recipe: Recipe) -> Iterator[Any]:
-    """Training exposures, enough of them to say something of each node."""
-    nodes = recipe.model.nodes or recipe.model.model.nodes or len(recipe.labels)
-    for index in range(-(-max(FEWEST, PER_NODE * nodes) // BATCH)):
+def _batches(data: TrainingData, size: int) -> Iterator[TrainingBatch]:
+    """So many training exposures, at least."""
+    for index in range(-(-size // BATCH)):
         yield data.training.batch(index, BATCH)
 
 
