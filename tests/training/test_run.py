@@ -11,7 +11,9 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
+from maury.cli import app
 from maury.datasets.training_source import MixedExposures
 from maury.errors import RecipeError
 from maury.models.losses import Terms
@@ -299,3 +301,14 @@ training: {batch: 128, devices: 2, accelerator: cpu}
     assert network.labels.names == ("teff", "rv")
     rows = read_log(tmp_path / "out")
     assert [row["step"] for row in rows] == ["2"]
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path, monkeypatch):
+    def interrupted(self, index, size):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MixedExposures, "batch", interrupted)
+    options = ["train", "cnn-etc", "--scale", "tiny", "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, options)
+    assert result.exit_code == 130
+    assert "--resume goes on from the last state" in result.stderr

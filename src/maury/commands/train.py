@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from maury.commands.filling import EXIT_INTERRUPTED
 from maury.commands.options import FormatOption
 from maury.console import Column, Format, print_records, print_table
 from maury.labels import LABELS
@@ -55,12 +56,15 @@ def train(
     settings = read_recipe(recipe, set or [], scale=scale)
     folder = out if out is not None else RUNS / settings.scale / settings.name
     for part, one in sweep(settings):
-        result = run(
-            one,
-            folder / part,
-            beside=folder.parent,
-            resume=resume,
-        )
+        try:
+            result = run(one, folder / part, beside=folder.parent, resume=resume)
+        except KeyboardInterrupt:
+            typer.echo(
+                "Interrupted; the same command with --resume goes on from the last state in "
+                f"{folder / part}.",
+                err=True,
+            )
+            raise typer.Exit(EXIT_INTERRUPTED) from None
         # Each device has a process of its own, which runs this verb too.
         if result.written:
             _show(part, result, format)

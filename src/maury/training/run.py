@@ -13,7 +13,6 @@ import torch
 import yaml
 from lightning.fabric import Fabric
 from lightning.fabric.strategies import DDPStrategy
-from rich.progress import TaskID
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -100,18 +99,23 @@ def train(
     # What it learns from, and the network.
     preprocessing = Preprocessing(recipe.settings.grid, **recipe.preprocessing.model_dump())
     visible = progress and fabric.is_global_zero
-    with fabric.rank_zero_first(), progress_bar(visible) as bar:
-        tasks: list[TaskID] = []
+    pretrained = None if recipe.decoder is None else _pretrained(recipe, beside)
+    making = progress_bar(visible)
 
-        def report(done: int, total: int) -> None:
-            if not tasks:
-                tasks.append(bar.add_task("mock archive", total=total, note=""))
-            bar.update(tasks[0], completed=done)
+    def report(done: int, total: int) -> None:
+        if not making.tasks:
+            making.start()
+            making.add_task("mock archive", total=total, note="")
+        making.update(making.task_ids[0], completed=done)
 
-        data = TrainingData.open(
-            recipe, beside / MOCK_ARCHIVE, preprocessing, fabric.device, report
-        )
-    network = _network(recipe, beside, data, preprocessing)
+    try:
+        with fabric.rank_zero_first():
+            archive = beside / MOCK_ARCHIVE
+            data = TrainingData.open(recipe, archive, preprocessing, fabric.device, report)
+    finally:
+        if making.tasks:
+            making.stop()
+    network = _network(recipe, pretrained, data, preprocessing)
     loss = recipe.model.model.loss
     objective = Objective(network, loss, recipe.loss, zero_unknown=recipe.data.zero_unknown)
     optimizer = torch.optim.Adam(
@@ -260,10 +264,9 @@ def _open_run(recipe: Recipe, folder: Path, resume: bool) -> Checkpoint | None:
 
 
 def _network(
-    recipe: Recipe, runs: Path, data: TrainingData, preprocessing: Preprocessing
+    recipe: Recipe, pretrained: Network | None, data: TrainingData, preprocessing: Preprocessing
 ) -> Network:
     """The untrained network, but for a decoder that has been trained before."""
-    pretrained = None if recipe.decoder is None else _pretrained(recipe, runs)
     if pretrained is not None:
         normalizer = pretrained.normalizer
     else:
