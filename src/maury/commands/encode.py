@@ -141,16 +141,20 @@ def decode(
 
 
 def _write_text(out: Path, rows: Sequence[dict[str, Any]]) -> None:
+    temporary = out.with_name(f".{out.name}.part")
     try:
-        with out.open("w", encoding="utf-8", newline="") as file:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
             if out.suffix == ".json":
                 json.dump(rows, file, indent=2, ensure_ascii=False, allow_nan=False)
             else:
                 writer = csv.DictWriter(file, [*rows[0]], lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(rows)
+        temporary.replace(out)
     except OSError as error:
         raise TargetError(f"{out} cannot be written ({error.strerror}).") from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _show(

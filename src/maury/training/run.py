@@ -99,7 +99,7 @@ def train(
     # What it learns from, and the network.
     preprocessing = Preprocessing(recipe.settings.grid, **recipe.preprocessing.model_dump())
     visible = progress and fabric.is_global_zero
-    pretrained = None if recipe.decoder is None else _pretrained(recipe, beside)
+    pretrained = None if recipe.decoder is None else _pretrained(recipe, beside, preprocessing)
     making = progress_bar(visible)
 
     def report(done: int, total: int) -> None:
@@ -293,7 +293,7 @@ def _network(
     return network
 
 
-def _pretrained(recipe: Recipe, runs: Path) -> Network:
+def _pretrained(recipe: Recipe, runs: Path, preprocessing: Preprocessing) -> Network:
     assert recipe.decoder is not None
     run = recipe.decoder.run
     card = Path(run) if run.endswith(".json") else runs / run / f"{run}.json"
@@ -304,14 +304,9 @@ def _pretrained(recipe: Recipe, runs: Path) -> Network:
             "--set decoder.run=CARD."
         )
     network, _ = load_network(card)
-    if network.preprocessing.hyperparameters != _prepared(recipe):
+    if network.preprocessing.hyperparameters != preprocessing.hyperparameters:
         raise RecipeError(f"Recipe {recipe.name} prepares spectra in another way than {card}.")
     return network
-
-
-def _prepared(recipe: Recipe) -> dict[str, Any]:
-    grid = recipe.settings.grid
-    return Preprocessing(grid, **recipe.preprocessing.model_dump()).hyperparameters
 
 
 def _require_finite(
