@@ -44,7 +44,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
     {
         "full": Scale(GRIDS["harps"], 42_000, 1000, 7274, 36.8, needs_stores=True),
         "half": Scale(GRIDS["harps-half"], 21_000, 500, 3637, 18.4, needs_stores=True),
-        "small": Scale(GRIDS["harps-small"], 2048, 256, 500, 5.0),
+        "small": Scale(GRIDS["harps-small"], 2048, 256, 1500, 3.0),
         "tiny": Scale(GRIDS["harps-tiny"], 256, 64, 120, 2.0),
     }
 )
