@@ -1,0 +1,1 @@
+"""Metrics of predictions, spectra and interventions; they take arrays and callables alone."""
