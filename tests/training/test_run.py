@@ -312,3 +312,21 @@ def test_an_interrupt_says_how_to_go_on(tmp_path, monkeypatch):
     result = CliRunner().invoke(app, options)
     assert result.exit_code == 130
     assert "--resume goes on from the last state" in result.stderr
+
+
+def test_a_run_that_its_watcher_ends_goes_on_to_the_same_weights(tmp_path):
+    whole = train(recipe(), tmp_path / "whole")
+    seen = []
+
+    def leave(epoch, network):
+        seen.append((epoch, network.training))
+        if epoch == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train(recipe(), tmp_path / "left", watch=leave)
+    resumed = train(recipe(), tmp_path / "left", resume=True, watch=leave)
+    assert [epoch for epoch, _ in seen] == [1, 2, 3]
+    assert not any(training for _, training in seen)
+    for name, tensor in weights(whole).items():
+        assert torch.equal(tensor, weights(resumed)[name]), name

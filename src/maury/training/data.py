@@ -32,7 +32,7 @@ from maury.models.preprocessing import Preprocessing
 from maury.synthesis.emulator import STANDARD, Emulator
 from maury.training.recipe import DisturbedExposures, Recipe, SimulatedAsInPaper
 
-__all__ = ["TrainingData"]
+__all__ = ["TrainingData", "emulated_ranges"]
 
 # No star is drawn for both, for the stores' stars differ and the emulator's are never the same.
 TRAINING, VALIDATION = range(2)
@@ -153,7 +153,7 @@ def _simulated(
             "--split val."
         )
     emulator = Emulator.load()
-    ranges = _known_to(emulator, settings)
+    ranges = emulated_ranges(emulator) | _own(settings)
     model = partial(ModelExposures, emulator, recipe.settings.grid, recipe.label_set)
     made = [
         model(ranges=ranges, nuisances=settings.nuisances, seed=seed, device=device)
@@ -162,14 +162,18 @@ def _simulated(
     return [*made], {"emulator": emulator.card["sha256"]}
 
 
-def _known_to(emulator: Emulator, settings: SimulatedAsInPaper) -> dict[str, Range]:
-    """The paper's ranges, as far as the emulator knows stars; the recipe's own as they are."""
+def _own(settings: SimulatedAsInPaper) -> dict[str, Range]:
+    return {name: Range(*limits) for name, limits in settings.ranges.items()}
+
+
+def emulated_ranges(emulator: Emulator) -> dict[str, Range]:
+    """The paper's ranges of stars and nights, as far as the emulator knows such stars."""
     ranges = {**STAR, **NIGHT}
     limits = zip(emulator.names, emulator.lower.tolist(), emulator.upper.tolist(), strict=True)
     for name, lower, upper in limits:
         paper = ranges[name]
         ranges[name] = Range(max(paper.low, lower), min(paper.high, upper))
-    return ranges | {name: Range(*limits) for name, limits in settings.ranges.items()}
+    return ranges
 
 
 def _observed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ def train(
     beside: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
+    watch: Callable[[int, Network], object] | None = None,
 ) -> TrainingResult:
     """Train a network, and leave all that is to be known of it in a folder.
 
@@ -75,6 +76,9 @@ def train(
         Go on from the state in `folder`, or start if there is none.
     progress : bool
         Draw a progress bar on standard error.
+    watch : callable, optional
+        Called after each epoch with its number and the network as it would be kept; what it raises
+        ends the run, which can be resumed.
 
     Raises
     ------
@@ -189,6 +193,8 @@ def train(
                 written = time.monotonic()
             rate = (done - start) * settings.batch / (time.monotonic() - began)
             bar.update(task, advance=1, note=_note(sums.means() or metrics, rate))
+            if watch is not None and rest == 0:
+                watch(epoch, kept)
             if settings.early_stop is not None and rest == 0:
                 waited = log.epochs_without_gain() if log is not None else 0
                 if fabric.broadcast(waited) >= settings.early_stop.patience:
