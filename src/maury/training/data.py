@@ -31,8 +31,9 @@ from maury.errors import RecipeError
 from maury.models.preprocessing import Preprocessing
 from maury.synthesis.emulator import STANDARD, Emulator
 from maury.training.recipe import DisturbedExposures, Recipe, SimulatedAsInPaper
+from maury.training.scale import Scale
 
-__all__ = ["TrainingData", "emulated_ranges"]
+__all__ = ["TrainingData", "emulated_ranges", "mock_archive"]
 
 # No star is drawn for both, for the stores' stars differ and the emulator's are never the same.
 TRAINING, VALIDATION = range(2)
@@ -192,14 +193,7 @@ def _observed(
             f"`maury simulate archive --grid {scale.grid.name} --out FOLDER`."
         )
     else:
-        archive = MockArchive(
-            stars=scale.stars,
-            exposures=scale.exposures,
-            seed=ARCHIVE_SEED,
-            grid=scale.grid,
-            solver="emulator",
-        )
-        store = simulate_archive(archive, folder, workers=0, report=report)
+        store = simulate_archive(mock_archive(scale), folder, workers=0, report=report)
     parts = split_by_star(store)
     # Only what is trained on lacks labels.
     chosen = ((parts["train"], settings.known), (parts["val"], 1.0))
@@ -215,6 +209,24 @@ def _observed(
         for part, (indices, known) in enumerate(chosen)
     ]
     return [*sources], _contents(store) | {"split": "90/5/5 by star"}
+
+
+def mock_archive(scale: Scale) -> MockArchive:
+    """What stands in for observed exposures at a scale; the emulator makes it where that will do.
+
+    Examples
+    --------
+    >>> from maury.training.scale import SCALES
+    >>> mock_archive(SCALES["tiny"]).solver, mock_archive(SCALES["full"]).stars
+    ('emulator', 7274)
+    """
+    return MockArchive(
+        stars=scale.stars,
+        exposures=scale.exposures,
+        seed=ARCHIVE_SEED,
+        grid=scale.grid,
+        solver="table" if scale.needs_stores else "emulator",
+    )
 
 
 def _seed(recipe: Recipe, part: int) -> int:
