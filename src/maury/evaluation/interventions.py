@@ -112,7 +112,8 @@ def velocity_intervention_scores(
 
     What the decoder makes of a change of the velocity's node is compared with its own spectrum,
     shifted. A decoder that shows no lines thus scores well; see
-    `true_velocity_intervention_scores`.
+    `true_velocity_intervention_scores`. Where pixels are 0.06 A wide and lines of half depth and
+    0.15 A width stand 1 A apart, `shift` itself is worth 3e-4.
 
     Parameters
     ----------
