@@ -94,6 +94,44 @@ def test_block_is_that_of_figure_b2():
         torch.testing.assert_close(block(x), change + skip, rtol=1e-4, atol=1e-4)
 
 
+def test_block_in_rows_has_the_same_outputs_and_gradients():
+    torch.manual_seed(3)
+    block = ResNetDecoder(pixels=2**14, inputs=2).blocks[14]
+    x = 3 + torch.randn(2, 16, 64)
+    weights = torch.randn(2, 16, 128)
+    plain, rows = x.clone().requires_grad_(), x.mT.clone().requires_grad_()
+    expected, got = block(plain), block.in_rows(rows).mT
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+    theirs = torch.autograd.grad((weights * expected).sum(), [plain, *block.parameters()])
+    ours = torch.autograd.grad((weights * got).sum(), [rows, *block.parameters()])
+    torch.testing.assert_close((ours[0].mT, *ours[1:]), theirs, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("batch", [0, 1, 3])
+def test_resnet_in_rows_and_pieces_is_its_blocks_one_after_another(batch, monkeypatch):
+    monkeypatch.setattr(decoder, "PIECE", 2**15)
+    torch.manual_seed(4)
+    resnet = ResNetDecoder(pixels=2**14, inputs=3, channels=(32,) * 16)
+    nodes = torch.randn(batch, 3)
+    with torch.no_grad():
+        features = resnet.expand(nodes).unflatten(1, (32, -1))
+        expected = resnet.spectrum(resnet.blocks(features))[:, 0]
+        torch.testing.assert_close(resnet(nodes), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_resnet_under_autocast_is_near_and_has_gradients_of_full_precision():
+    torch.manual_seed(5)
+    resnet = ResNetDecoder(pixels=2**14, inputs=3, channels=(16,) * 16)
+    nodes = torch.randn(2, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        spectra = resnet(nodes)
+    assert spectra.dtype == torch.float32
+    torch.testing.assert_close(spectra, resnet(nodes), rtol=0, atol=0.2)
+    spectra.square().mean().backward()
+    assert all(p.grad.dtype == torch.float32 for p in resnet.parameters())
+    assert all(p.grad.isfinite().all() for p in resnet.parameters())
+
+
 def test_first_block_adds_its_input_unchanged():
     block = ResNetDecoder(pixels=2**14, inputs=2).blocks[0]
     nn.init.zeros_(block.second.weight)

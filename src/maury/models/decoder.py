@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from maury.errors import GridError
@@ -25,10 +26,14 @@ CNN_CHANNELS = (512, 512, 256, 128, 128, 128, 64, 64, 64, 32, 32, 32, 16, 16, 16
 # Hidden units of the blocks of Table B.3 after the linear layer; the first block keeps the length.
 RESNET_CHANNELS = (512, 512, 512, 512, 256, 256, 256, 128, 128, 64, 64, 32, 32, 16, 16, 16)
 RESNET_KERNEL = 5
+NORM_EPSILON = 1e-5  # of PyTorch's instance norm
 # An instance norm over two positions leaves but signs, over one nothing at all.
 LEAST_POSITIONS = 16
 # Positions in a batch from which on a transposed convolution is done as a plain one.
 LONG = 2**15
+# Positions from which on a CPU does a block of the ResNet in rows, and pixels that it does at once.
+FINE = 512
+PIECE = 2**17
 
 
 class CNNDecoder(nn.Module):
@@ -124,9 +129,59 @@ class _Block(nn.Module):
         if self.skip is None:
             return change + features
         # A kernel of 1 with a stride reaches every second position alone.
-        kernel = self.skip.weight.transpose(0, 1)
-        change[:, :, :: self.skip.stride[0]] += functional.conv1d(active, kernel)
-        return change
+        skipped = functional.conv1d(active, self.skip.weight.transpose(0, 1))
+        return change + functional.pad(skipped[..., None], (0, self.skip.stride[0] - 1)).flatten(2)
+
+    def in_rows(self, rows: Tensor) -> Tensor:
+        """The same for a block that doubles, of float[batch, position, channel], on a CPU.
+
+        Channels last is what its convolutions work in. The first one and the skip path make rows
+        of twice the channels, which in memory are an even and an odd position: interleaving them,
+        the dear part of a transposed convolution of stride 2, costs nothing.
+        """
+        assert self.skip is not None
+        units = self.skip.out_channels
+        active = _NormReLU.apply(rows)
+        kernel = _of_phases(self.first.weight).flatten(0, 1)
+        change = _convolved(active, kernel).unflatten(2, (2, units)).flatten(1, 2)
+        kernel = self.second.weight.transpose(0, 1).flip(2)
+        change = _convolved(_NormReLU.apply(change), kernel, self.second.bias)
+        skip = functional.pad(self.skip.weight[:, :, 0], (0, units))
+        # The odd positions of each pair get zeros; adding to the even ones alone takes longer.
+        pairs = torch.addmm(change.reshape(-1, 2 * units), active.flatten(0, 1), skip)
+        return pairs.reshape(change.shape)
+
+
+class _NormReLU(torch.autograd.Function):
+    """Instance norm and ReLU of float[batch, position, channel], in few passes over memory."""
+
+    @staticmethod
+    def forward(ctx, rows):
+        values = rows.float()
+        mean = values.mean(1, keepdim=True)
+        active = values - mean
+        factor = (active.square().mean(1, keepdim=True) + NORM_EPSILON).rsqrt()
+        active = active.mul_(factor).relu_().to(rows.dtype)
+        ctx.save_for_backward(rows, active, mean, factor)
+        return active
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        rows, active, mean, factor = ctx.saved_tensors
+        # Where the ReLU lets the gradient through, its output is the norm's.
+        along = (grad * active).mean(1, keepdim=True, dtype=mean.dtype) * factor.square()
+        grad = torch.ops.aten.threshold_backward(grad, active, 0)
+        level = grad.mean(1, keepdim=True, dtype=mean.dtype) * factor
+        of_rows = torch.addcmul(mean * along - level, rows, along, value=-1)
+        return of_rows.addcmul_(grad, factor).to(rows.dtype)
+
+
+def _convolved(rows: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A convolution of float[batch, position, channel] that keeps the length, without a copy."""
+    image = rows.mT.unsqueeze(2)
+    padding = (0, kernel.shape[2] // 2)
+    return functional.conv2d(image, kernel.unsqueeze(2), bias, padding=padding).squeeze(2).mT
 
 
 class ResNetDecoder(nn.Module):
@@ -183,9 +238,13 @@ class ResNetDecoder(nn.Module):
             keeping += 1
         self.expand = nn.Linear(inputs, channels[0] * positions)
         blocks = []
+        self.coarse = 0  # blocks ahead of those that are done in rows
         for i, (before, units) in enumerate(pairwise(channels)):
             last = i == len(channels) - 2
-            blocks.append(_Block(before, units, stride=1 if i < keeping else 2, last=last))
+            stride = 1 if i < keeping else 2
+            blocks.append(_Block(before, units, stride=stride, last=last))
+            self.coarse += stride == 1 or positions < FINE
+            positions *= stride
         self.blocks = nn.Sequential(*blocks)
         self.spectrum = nn.Conv1d(channels[-1], 1, 3, padding=1)
         start_at_continuum(self.spectrum)
@@ -198,7 +257,18 @@ class ResNetDecoder(nn.Module):
     def forward(self, nodes: Float[Tensor, "batch input"]) -> Float[Tensor, "batch pixel"]:
         """Normalised fluxes of the nodes of a bottleneck."""
         features = self.expand(nodes).unflatten(1, (self.channels[0], -1))
-        return self.spectrum(self.blocks(features))[:, 0].float()
+        if features.device.type != "cpu":
+            return self.spectrum(self.blocks(features))[:, 0].float()
+        rows = self.blocks[: self.coarse](features).mT.contiguous()
+        # In pieces that the processor's cache and the allocator's own memory hold.
+        pieces = rows.split(max(1, PIECE // self.pixels))
+        return torch.cat([self._fine(piece) for piece in pieces]).float()
+
+    def _fine(self, rows: Tensor) -> Tensor:
+        fine: Any = self.blocks[self.coarse :]
+        for block in fine:
+            rows = block.in_rows(rows)
+        return _convolved(rows, self.spectrum.weight, self.spectrum.bias)[:, :, 0]
 
 
 def _sixteen(channels: Sequence[int]) -> tuple[int, ...]:
@@ -233,11 +303,18 @@ def transposed(
     if convolution.stride[0] == 1:
         kernel = weight.transpose(0, 1).flip(2)
         return functional.conv1d(features, kernel, bias, padding=(kernel.shape[2] - 1) // 2)
-    weight = functional.pad(weight, (1, 1) if weight.shape[2] == 4 else (0, 1))
-    kernel = weight.unflatten(2, (3, 2)).flip(2).permute(1, 3, 0, 2).flatten(0, 1)
+    kernel = _of_phases(weight).transpose(0, 1).flatten(0, 1)
     bias = None if bias is None else bias.repeat_interleave(2)
     pairs = functional.conv1d(features, kernel, bias, padding=1)
     return pairs.unflatten(1, (-1, 2)).transpose(2, 3).flatten(2)
+
+
+def _of_phases(
+    weight: Float[Tensor, "channel unit kernel"],
+) -> Float[Tensor, "phase unit channel three"]:
+    """Kernels of the even and the odd outputs of a transposed convolution of stride 2."""
+    weight = functional.pad(weight, (1, 1) if weight.shape[2] == 4 else (0, 1))
+    return weight.unflatten(2, (3, 2)).flip(2).permute(3, 1, 0, 2)
 
 
 def keep_signal(convolution: nn.ConvTranspose1d, stride: int, *, slope: float) -> None:
