@@ -376,7 +376,9 @@ def _difference(
     """Mean absolute difference over the last axis of the pixels that count."""
     total = np.abs(found - expected).sum(axis=-1, where=counts, dtype=np.float64)
     number = counts.sum(axis=-1)
-    return np.divide(total, number, out=np.full(number.shape, np.nan), where=number > 0)
+    mean = np.full(number.shape, np.nan)
+    np.divide(total, number, out=mean, where=number > 0)
+    return mean
 
 
 def _check_scale(scale: float) -> None:
