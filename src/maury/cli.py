@@ -17,6 +17,7 @@ from maury.commands import (
     ingest,
     predict,
     simulate,
+    study,
     synthesize,
     train,
 )
@@ -120,6 +121,7 @@ app.command()(calibrate.calibrate)
 app.add_typer(simulate.app)
 app.command()(ingest.ingest)
 app.command()(train.train)
+app.command()(study.study)
 app.command()(bench.bench)
 
 

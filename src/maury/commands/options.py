@@ -25,6 +25,7 @@ __all__ = [
     "MediumOption",
     "NormalizedOption",
     "ResolvingPowerOption",
+    "ScaleChoice",
     "SolverChoice",
     "SolverOption",
     "StarSolverChoice",
@@ -36,6 +37,15 @@ __all__ = [
 ]
 
 MOST_PIXELS = 4_000_000
+
+
+class ScaleChoice(StrEnum):
+    """Names of `maury.training.scale.SCALES`."""
+
+    full = "full"
+    half = "half"
+    small = "small"
+    tiny = "tiny"
 
 
 class MediumChoice(StrEnum):

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from maury.commands.filling import EXIT_INTERRUPTED
-from maury.commands.options import FormatOption
+from maury.commands.options import FormatOption, ScaleChoice
 from maury.console import Column, Format, print_records, print_table
 from maury.labels import LABELS
 
 __all__ = ["train"]
 
 RUNS = Path("runs")
-
-
-class ScaleChoice(StrEnum):
-    """Names of `maury.training.scale.SCALES`."""
-
-    full = "full"
-    half = "half"
-    small = "small"
-    tiny = "tiny"
 
 
 def train(

@@ -37,6 +37,10 @@ class StudySettings:
         Of the generative set (Sect. 3.1).
     shifted : int
         Spectra that are shifted for RVIS.
+    timed : int
+        Spectra at once when time is measured; 32 in the paper.
+    timed_on_own_grid : bool
+        Whether that is on the scale's grid rather than the paper's.
     """
 
     overrides: tuple[str, ...]
@@ -47,6 +51,8 @@ class StudySettings:
     cores: int
     variations: int
     shifted: int
+    timed: int
+    timed_on_own_grid: bool = False
 
 
 PAPER = StudySettings(
@@ -58,6 +64,7 @@ PAPER = StudySettings(
     cores=20,
     variations=7,
     shifted=100,
+    timed=32,
 )
 
 SETTINGS: Mapping[str, StudySettings] = MappingProxyType(
@@ -72,6 +79,7 @@ SETTINGS: Mapping[str, StudySettings] = MappingProxyType(
             cores=20,
             variations=7,
             shifted=100,
+            timed=32,
         ),
         "small": StudySettings(
             overrides=("epochs=8", *SHORT),
@@ -82,6 +90,7 @@ SETTINGS: Mapping[str, StudySettings] = MappingProxyType(
             cores=10,
             variations=5,
             shifted=100,
+            timed=8,
         ),
         "tiny": StudySettings(
             overrides=("epochs=4", *SHORT),
@@ -92,6 +101,8 @@ SETTINGS: Mapping[str, StudySettings] = MappingProxyType(
             cores=2,
             variations=3,
             shifted=8,
+            timed=4,
+            timed_on_own_grid=True,
         ),
     }
 )

@@ -1,0 +1,117 @@
+"""``maury study``: the paper's tables and figures, from nothing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from maury.commands.filling import EXIT_INTERRUPTED
+from maury.commands.options import FormatOption, ScaleChoice
+from maury.console import Format, print_records
+
+__all__ = ["study"]
+
+
+def study(
+    items: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ITEM...",
+            help="table3 ... table9, fig1 ... fig8, figB, figD1, architectures, traversal, "
+            "spectra, kiel, or all.",
+        ),
+    ],
+    scale: Annotated[
+        ScaleChoice,
+        typer.Option(help="Grid and amount of data; half and full need a GPU and days."),
+    ] = ScaleChoice.small,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the study; by default study/SCALE.")
+    ] = None,
+    observed: Annotated[
+        Path | None,
+        typer.Option(
+            help="Store of observed exposures by maury ingest, on the scale's grid; by default a "
+            "mock archive is made."
+        ),
+    ] = None,
+    set: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change an entry of all recipes, like epochs=2; repeatable."),
+    ] = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Make the paper's tables, figures and a report: data, training and all.
+
+    Only what is missing is done: a second call goes on where the first one ended, and adds what
+    else it is asked for.
+    """
+    from maury.study.plan import ITEMS
+    from maury.study.program import study as run
+
+    if "all" in items:
+        items = list(ITEMS)
+    folder = out if out is not None else Path("study") / scale
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def report(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = bars.add_task(what, total=total)
+            bars.start()
+        bars.update(tasks[what], completed=done, total=total)
+        if done >= total:
+            bars.stop()
+
+    try:
+        judged = run(
+            items,
+            scale,
+            folder,
+            archive=observed,
+            overrides=set or [],
+            command=" ".join(["maury", *sys.argv[1:]]),
+            say=lambda line: typer.echo(line, err=True),
+            report=report,
+        )
+    except KeyboardInterrupt:
+        typer.echo("Interrupted; the same command goes on where it ended.", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    finally:
+        bars.stop()
+    records = [
+        {
+            "finding": finding.claim,
+            "holds": finding.holds,
+            "evidence": finding.evidence,
+            "source": finding.source,
+        }
+        for finding in judged
+    ]
+    if format is not Format.TABLE:
+        print_records(records, format)
+    else:
+        for finding in judged:
+            typer.echo(f"{_VERDICTS[finding.holds]}: {finding.claim}\n  {finding.evidence}")
+    typer.echo(f"Wrote {folder / 'report.html'}.", err=True)
+
+
+_VERDICTS = {True: "Holds", False: "Does not hold", None: "Not told"}
