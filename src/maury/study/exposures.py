@@ -84,28 +84,24 @@ class TestExposures:
             If a store cannot be made or read, or has no test stars.
         """
         settings = SETTINGS[scale]
-        common: dict[str, Any] = {"split": "test", "seed": SEED, "grid": SCALES[scale].grid}
-        if not SCALES[scale].needs_stores:
-            common |= {"ranges": emulated_ranges(Emulator.load()), "solver": "emulator"}
+        common = _simulation(scale, "test")
         sets: dict[str, ExposureSimulation] = {
             "simulated-test": EtcSimulation(n=settings.simulated, **common),
             "generative-test": GenerativeSimulation(
                 cores=settings.cores, variations=settings.variations, labels=JUDGED, **common
             ),
         }
-        stores = {
-            name: simulate_exposures(
-                simulation, folder / name, workers=0, report=partial(report, name)
-            )
+        simulated, generative = (
+            StoredExposures(_simulate(simulation, folder / name, report))
             for name, simulation in sets.items()
-        }
+        )
         store = _archive(scale, folder, archive, report)
         test = split_by_star(store)["test"]
         chosen = np.sort(np.random.default_rng(SEED).permutation(test)[: settings.observed])
         return cls(
             ObservedExposures(store, ETC_LABELS, indices=chosen),
-            StoredExposures(stores["simulated-test"]),
-            StoredExposures(stores["generative-test"]),
+            simulated,
+            generative,
             store,
         )
 
@@ -150,18 +146,29 @@ def training_stores(
     tuple of str
         Overrides of recipes.
     """
-    overrides = [] if archive is None else [f"data.observed.store={archive}"]
+    sizes = {"train": SETTINGS[scale].stars, "val": SCALES[scale].validation}
+    overrides = []
+    for (split, n), entry in zip(sizes.items(), ("store", "validation"), strict=True):
+        name = f"simulated-{split}"
+        simulation = EtcSimulation(n=n, **_simulation(scale, split))
+        _simulate(simulation, folder / name, report)
+        overrides.append(f"data.simulated.{entry}={folder / name}")
+    store = _archive(scale, folder, archive, report)
+    return (*overrides, f"data.observed.store={store.path}")
+
+
+def _simulation(scale: str, split: str) -> dict[str, Any]:
+    """What all simulated sets of a scale have in common; they have no star in common."""
+    common: dict[str, Any] = {"split": split, "seed": SEED, "grid": SCALES[scale].grid}
     if SCALES[scale].needs_stores:
-        sizes = {"train": SCALES[scale].spectra, "val": SCALES[scale].validation}
-        for (split, n), entry in zip(sizes.items(), ("store", "validation"), strict=True):
-            name = f"simulated-{split}"
-            simulation = EtcSimulation(split=split, seed=SEED, grid=SCALES[scale].grid, n=n)  # type: ignore[arg-type]
-            simulate_exposures(simulation, folder / name, report=partial(report, name))
-            overrides.append(f"data.simulated.{entry}={folder / name}")
-        if archive is None:
-            store = _archive(scale, folder, archive, report)
-            overrides.append(f"data.observed.store={store.path}")
-    return tuple(overrides)
+        return common
+    return common | {"ranges": emulated_ranges(Emulator.load()), "solver": "emulator"}
+
+
+def _simulate(simulation: ExposureSimulation, path: Path, report: Report) -> SpectrumStore:
+    # The emulator is quicker than the start of a process.
+    workers = 0 if simulation.solver == "emulator" else 1
+    return simulate_exposures(simulation, path, workers=workers, report=partial(report, path.name))
 
 
 def _archive(scale: str, folder: Path, archive: Path | None, report: Report) -> SpectrumStore:

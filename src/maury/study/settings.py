@@ -29,6 +29,8 @@ class StudySettings:
         Sizes of the bottleneck in Fig. 2.
     label_weights : tuple of float
         Weights of the label loss in Fig. D.1.
+    stars : int
+        Simulated stars that are trained on, each under ever new skies.
     simulated : int
         Exposures of the simulated test set.
     observed : int
@@ -46,6 +48,7 @@ class StudySettings:
     overrides: tuple[str, ...]
     bottlenecks: tuple[int, ...]
     label_weights: tuple[float, ...]
+    stars: int
     simulated: int
     observed: int
     cores: int
@@ -59,6 +62,7 @@ PAPER = StudySettings(
     overrides=("epochs=1000",),
     bottlenecks=(7, 8, 9, 10, 11, 12, 15, 20),
     label_weights=(0.01, 0.1, 1, 5, 10, 20, 50, 100),
+    stars=42000,
     simulated=1000,
     observed=100_000,
     cores=20,
@@ -74,6 +78,7 @@ SETTINGS: Mapping[str, StudySettings] = MappingProxyType(
             overrides=("epochs=200",),
             bottlenecks=PAPER.bottlenecks,
             label_weights=PAPER.label_weights,
+            stars=21000,
             simulated=500,
             observed=100_000,
             cores=20,
@@ -82,9 +87,10 @@ SETTINGS: Mapping[str, StudySettings] = MappingProxyType(
             timed=32,
         ),
         "small": StudySettings(
-            overrides=("epochs=8", *SHORT),
+            overrides=("epochs=6", *SHORT),
             bottlenecks=(7, 9, 12, 20),
             label_weights=(0.1, 1, 20),
+            stars=4096,
             simulated=256,
             observed=1000,
             cores=10,
@@ -96,6 +102,7 @@ SETTINGS: Mapping[str, StudySettings] = MappingProxyType(
             overrides=("epochs=4", *SHORT),
             bottlenecks=(7, 9, 20),
             label_weights=(0.1, 1, 20),
+            stars=256,
             simulated=32,
             observed=64,
             cores=2,
