@@ -16,6 +16,7 @@ from maury.commands import (
     generate,
     ingest,
     predict,
+    select,
     simulate,
     study,
     synthesize,
@@ -121,6 +122,7 @@ app.command()(calibrate.calibrate)
 app.add_typer(simulate.app)
 app.command()(ingest.ingest)
 app.command()(train.train)
+app.command()(select.select)
 app.command()(study.study)
 app.command()(bench.bench)
 
