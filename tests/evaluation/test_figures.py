@@ -78,8 +78,9 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "cells": lambda: residuals(1500),
     "boxes": lambda: figures.score_boxes(
         {
-            "rv": {"a": {"RVIS": RNG.random(20), "true RVIS": RNG.random(20)}, "b": {}},
-            "teff": {"b": {"RVIS": RNG.random(20)}},
+            "mh": {"a": {"GIS": RNG.gamma(2, 0.004, 20), "true GIS": RNG.gamma(2, 0.004, 20)}},
+            "teff": {"a": {}, "b": {"GIS": RNG.gamma(2, 0.004, 20)}},
+            "logg": {"a": {"GIS": RNG.gamma(2, 0.004, 20)}, "b": {}},
         },
         "difference of flux",
         logarithmic=True,
