@@ -51,6 +51,9 @@ def study(
         list[str] | None,
         typer.Option("--set", help="Change an entry of all recipes, like epochs=2; repeatable."),
     ] = None,
+    train: Annotated[
+        bool, typer.Option(help="Train what is missing, or report on what is there alone.")
+    ] = True,
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Make the paper's tables, figures and a report: data, training and all.
@@ -91,6 +94,7 @@ def study(
             command=" ".join(["maury", *sys.argv[1:]]),
             say=lambda line: typer.echo(line, err=True),
             report=report,
+            train=train,
         )
     except KeyboardInterrupt:
         typer.echo("Interrupted; the same command goes on where it ended.", err=True)

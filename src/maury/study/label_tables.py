@@ -12,10 +12,10 @@ from maury.evaluation.significance import compare
 from maury.evaluation.tables import Cell, Table
 from maury.labels import LABELS
 from maury.models.zoo import ZOO
-from maury.study.findings import group_error
 from maury.study.measure import Measurements
 from maury.study.paper import LABEL_COLUMNS, PAPER_TABLES
 from maury.study.plan import ITEMS, MODELS, SEDAGHAT, StudiedModel
+from maury.study.results import group_error
 from maury.training.recipe_file import read_recipe
 
 __all__ = ["label_table", "missing_models", "summary_table"]

@@ -289,6 +289,6 @@ def _columns(names: tuple[str, ...], known: tuple[str, ...]) -> list[int]:
     return [known.index(name) for name in names]
 
 
-def _pieces(numbers: NDArray[np.integer[Any]]) -> Iterator[NDArray[np.integer[Any]]]:
+def _pieces(numbers: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     for start in range(0, len(numbers), BATCH):
         yield numbers[start : start + BATCH]

@@ -76,7 +76,7 @@ def _write(path: Path, facts: Mapping[str, Any], found: Measurements) -> None:
         parts = vars(found.latents).items()
         arrays |= {f"latents/{part}": values for part, values in parts if values is not None}
     memory = io.BytesIO()
-    np.savez_compressed(memory, **arrays)
+    np.savez_compressed(memory, allow_pickle=False, **arrays)
     write_whole(path, memory.getvalue())
 
 

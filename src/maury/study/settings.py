@@ -95,7 +95,7 @@ SETTINGS: Mapping[str, StudySettings] = MappingProxyType(
             observed=1000,
             cores=10,
             variations=5,
-            shifted=100,
+            shifted=50,
             timed=8,
         ),
         "tiny": StudySettings(

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from maury.evaluation.interventions import GeneralScores
 from maury.evaluation.metrics import estimate
 from maury.evaluation.tables import Cell, Table
-from maury.study.findings import Results
 from maury.study.label_tables import label_table, missing_models, summary_table
 from maury.study.measure import Measurements
 from maury.study.paper import LABEL_COLUMNS, PAPER_TABLES
 from maury.study.plan import ITEMS, MODELS, SEDAGHAT
 from maury.study.resources import TIMED, Resources
+from maury.study.results import Results
 from maury.training.recipe_file import read_recipe
 
 __all__ = [
