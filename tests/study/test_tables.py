@@ -7,11 +7,11 @@ from scipy.stats import sem
 
 from maury.evaluation.interventions import GeneralScores
 from maury.evaluation.tables import Cell, Table
-from maury.study.findings import Results
 from maury.study.measure import Measurements
 from maury.study.paper import PAPER_TABLES
 from maury.study.plan import ITEMS
 from maury.study.resources import TIMED, Resources
+from maury.study.results import Results
 from maury.study.tables import (
     TABLES,
     architecture_table,
