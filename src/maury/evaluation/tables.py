@@ -15,7 +15,7 @@ from pathlib import Path
 from maury.errors import MauryError
 from maury.evaluation.files import write_whole
 
-__all__ = ["Cell", "Table", "format_value"]
+__all__ = ["Cell", "Table", "escape_markdown", "format_value"]
 
 DIGITS = 4  # significant ones of a value that has no error
 GAP = "   "  # between the columns of a text table
@@ -204,18 +204,20 @@ class Table:
     def to_markdown(self) -> str:
         """The table as GitHub's Markdown, without its title."""
         headers = [
-            _marked(header) + (f" {_marked(_unit(unit))}" if unit else "")
+            escape_markdown(header) + (f" {escape_markdown(_unit(unit))}" if unit else "")
             for header, unit in self.columns
         ]
         sides = ["---" if unit is None else "---:" for _, unit in self.columns]
-        lines = [[_marked(self.corner), *headers], ["---", *sides]]
+        lines = [[escape_markdown(self.corner), *headers], ["---", *sides]]
         for label, cells in self.rows:
-            words = [
-                f"**{_marked(str(cell))}**" if cell.bold else _marked(str(cell)) for cell in cells
+            words = [escape_markdown(str(cell)) for cell in cells]
+            marked = [
+                f"**{word}**" if cell.bold else word
+                for word, cell in zip(words, cells, strict=True)
             ]
-            lines.append([_marked(label), *words])
+            lines.append([escape_markdown(label), *marked])
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        return "\n\n".join([table, *map(_marked, self.notes)]) + "\n"
+        return "\n\n".join([table, *map(escape_markdown, self.notes)]) + "\n"
 
     def to_html(self) -> str:
         """The table as an HTML element ``table`` with its title as caption."""
@@ -238,7 +240,7 @@ class Table:
         if self.notes:
             notes = "<br>".join(map(escape, self.notes))
             span = len(self.columns) + 1
-            foot = f'<tfoot><tr><td colspan="{span}">{notes}</td></tr></tfoot>\n'
+            foot = f'<tfoot><tr><td colspan="{span}"><div>{notes}</div></td></tr></tfoot>\n'
         return (
             f"<table>\n<caption>{escape(self.title)}</caption>\n"
             f'<thead><tr><th scope="col">{escape(self.corner)}</th>{heads}</tr></thead>\n'
@@ -298,7 +300,7 @@ def _field(value: object) -> str:
     return "NaN" if math.isnan(number) else repr(number)
 
 
-def _marked(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Text of which Markdown makes neither a mark nor a cell."""
     return re.sub(r"([\\|*_<>\[\]`#])", r"\\\1", " ".join(text.split()))
 
