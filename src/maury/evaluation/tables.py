@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from numbers import Integral
 from pathlib import Path
+from textwrap import fill
 
 from maury.errors import MauryError
 from maury.evaluation.files import write_whole
@@ -160,22 +161,36 @@ class Table:
                     f"not {len(self.columns)}."
                 )
 
-    def to_text(self) -> str:
-        """The table in aligned plain text; what is bold stands between asterisks."""
-        with_units = any(unit is not None for _, unit in self.columns)
-        corner = [self.corner, ""] if with_units else [self.corner]
-        blocks = [_left([*corner, *[label for label, _ in self.rows]])]
+    def to_text(self, width: int | None = None) -> str:
+        """The table in aligned plain text; what is bold stands between asterisks.
+
+        Parameters
+        ----------
+        width : int, optional
+            Characters of a line. Columns that do not fit stand below, with the rows' names again;
+            by default all stand side by side.
+        """
+        names = _left([self.corner, *[label for label, _ in self.rows]])
+        units = any(unit is not None for _, unit in self.columns)
+        if units:
+            names.insert(1, " " * len(names[0]))
+        parts = [[names]]
         for (header, unit), cells in zip(self.columns, self._cells(), strict=True):
-            above = [header, _unit(unit)] if with_units else [header]
-            if unit is None:
-                blocks.append(_left([*above, *map(str, cells)]))
-            else:
-                blocks.append(_pairs(above, cells))
+            above = [header, _unit(unit)] if units else [header]
+            block = _left([*above, *map(str, cells)]) if unit is None else _pairs(above, cells)
+            fits = width is None or _width([*parts[-1], block]) <= width
+            if not fits and len(parts[-1]) > 1:
+                parts.append([names])
+            parts[-1].append(block)
+        lines = [line for part in parts for line in ["", *self._lines(part)]]
+        notes = self.notes if width is None else [fill(note, width) for note in self.notes]
+        return "\n".join([self.title, *lines, *(["", *notes] if notes else []), ""])
+
+    def _lines(self, blocks: Sequence[Sequence[str]]) -> list[str]:
+        """Columns side by side, with a rule below their headers."""
         lines = [GAP.join(parts).rstrip() for parts in zip(*blocks, strict=True)]
-        rule = "-" * (sum(len(block[0]) for block in blocks) + len(GAP) * (len(blocks) - 1))
-        lines.insert(len(corner), rule)
-        notes = ["", *self.notes] if self.notes else []
-        return "\n".join([self.title, "", *lines, *notes, ""])
+        lines.insert(len(lines) - len(self.rows), "-" * _width(blocks))
+        return lines
 
     def to_csv(self) -> str:
         """The table as comma-separated values, with all digits.
@@ -267,6 +282,10 @@ class Table:
 
 def _unit(unit: str | None) -> str:
     return "" if unit is None else f"({unit or '-'})"
+
+
+def _width(blocks: Sequence[Sequence[str]]) -> int:
+    return sum(len(block[0]) for block in blocks) + len(GAP) * (len(blocks) - 1)
 
 
 def _left(words: Sequence[str]) -> list[str]:

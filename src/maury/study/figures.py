@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from maury.datasets.starlight import Starlight
+from maury.datasets.stored_exposures import StoredExposures
+from maury.datasets.training_source import ObservedExposures
 from maury.errors import MauryError
 from maury.evaluation.doppler import shift
 from maury.evaluation.figures import (
@@ -97,6 +99,18 @@ class Drawing:
         """Of all spectra."""
         return SCALES[self.scale].grid
 
+    @property
+    def observed(self) -> ObservedExposures:
+        """The observed test exposures."""
+        assert self.exposures.observed is not None
+        return self.exposures.observed
+
+    @property
+    def simulated(self) -> StoredExposures:
+        """The simulated test exposures."""
+        assert self.exposures.simulated is not None
+        return self.exposures.simulated
+
     def network(self, name: str) -> StudiedNetwork:
         """The network of a model."""
         return StudiedNetwork.load(self.runs / name / f"{name}.json")
@@ -104,7 +118,7 @@ class Drawing:
     @cached_property
     def example(self) -> int:
         """A slow star of which all labels are known, by its number among the observed ones."""
-        source = self.exposures.observed
+        source = self.observed
         names = source.labels.names
         known = [names.index(name) for name in PREDICTED]
         values = source.values[:, known]
@@ -112,7 +126,7 @@ class Drawing:
         if not complete.size:
             raise MauryError("No observed test exposure has all labels.")
         # Bright enough that noise does not hide what differs.
-        rows = {row["index"]: row for row in self.exposures.archive.catalogue.to_pylist()}
+        rows = {row["index"]: row for row in source.store.catalogue.to_pylist()}
         ratio = np.array([rows[i].get("snr") or 0.0 for i in source.indices[complete].tolist()])
         clear = complete[ratio >= np.median(ratio)]
         return int(
@@ -155,7 +169,10 @@ Drawn = Iterator[tuple[str, str, Figure]]
 
 
 def _catalogue(drawing: Drawing) -> Drawn:
-    values = drawing.exposures.catalogue()
+    rows = [row for row in drawing.observed.store.catalogue.to_pylist() if row["status"] == "done"]
+    values = {
+        name: np.array([row.get(name) for row in rows], dtype=np.float64) for name in INTRINSIC
+    }
     kind = "mock" if drawing.exposures.mock else "observed"
     yield (
         "",
@@ -209,7 +226,7 @@ def _residuals(drawing: Drawing) -> Drawn:
 
 
 def _decoders(drawing: Drawing) -> Drawn:
-    source = drawing.exposures.simulated
+    source = drawing.simulated
     teff = np.array([row["teff"] for row in source.rows])
     speed = np.array([abs(row["rv"]) for row in source.rows])
     number = int(np.argmin(np.abs(teff - 5500.0) / 500.0 + speed / 50.0))
@@ -296,7 +313,7 @@ def _traversal(drawing: Drawing) -> Drawn:
     regions = (*LINES, TELLURIC)
     for name in _models(drawing, "traversal"):
         network = drawing.network(name)
-        exposure = drawing.exposures.observed.at([drawing.example])
+        exposure = drawing.observed.at([drawing.example])
         nodes = network.encode(network.normalize(exposure.flux, exposure.valid))
         for label, values in MOVED.items():
             node = network.names.index(label)
@@ -316,7 +333,7 @@ def _traversal(drawing: Drawing) -> Drawn:
 
 
 def _observed_spectra(drawing: Drawing) -> Drawn:
-    exposure = drawing.exposures.observed.at([drawing.example])
+    exposure = drawing.observed.at([drawing.example])
     spectra: dict[str, Any] = {}
     for name in _models(drawing, "spectra"):
         network = drawing.network(name)
@@ -326,9 +343,7 @@ def _observed_spectra(drawing: Drawing) -> Drawn:
         spectra[MODELS[name].legend] = _masked(
             network.decode(network.encode(given))[0], exposure.valid
         )
-    known = dict(
-        zip(drawing.exposures.observed.labels.names, exposure.labels[0].tolist(), strict=True)
-    )
+    known = dict(zip(drawing.observed.labels.names, exposure.labels[0].tolist(), strict=True))
     spectra["first principles"] = _masked(_computed(known, drawing), exposure.valid)
     kind = "mock" if drawing.exposures.mock else "observed"
     caption = (

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maury.datasets.stored_exposures import StoredExposures
+from maury.datasets.training_source import ObservedExposures
 from maury.evaluation.interventions import (
     VELOCITIES,
     GeneralScores,
@@ -100,19 +102,19 @@ def measure(
         If spectra of the network are not finite.
     """
     values: dict[str, Any] = {}
-    if network.encodes:
-        values |= _observed(network, exposures, shifted)
-    values |= _simulated(network, exposures)
+    if network.encodes and exposures.observed is not None:
+        values |= _observed(network, exposures.observed, shifted)
+    if exposures.simulated is not None:
+        values |= _simulated(network, exposures.simulated)
     errors = values.pop("observed_errors", {}) | values.pop("simulated_errors", {})
-    if network.decodes and "rv" in network.names:
-        values["true_rvis"] = _true_velocities(network, exposures, shifted)
-    if interventions and network.encodes and network.decodes:
-        values["gis"] = _general(network, exposures)
+    if network.decodes and "rv" in network.names and exposures.simulated is not None:
+        values["true_rvis"] = _true_velocities(network, exposures.simulated, shifted)
+    if interventions and network.encodes and network.decodes and exposures.generative is not None:
+        values["gis"] = _general(network, exposures.generative)
     return Measurements(network.names, reconstruction=errors, **values)
 
 
-def _observed(network: StudiedNetwork, exposures: TestExposures, shifted: int) -> dict[str, Any]:
-    source = exposures.observed
+def _observed(network: StudiedNetwork, source: ObservedExposures, shifted: int) -> dict[str, Any]:
     columns = _columns(network.names, source.labels.names)
     chosen = np.random.default_rng(SEED).permutation(len(source.indices))[:shifted]
     kept = set(source.indices[chosen].tolist())
@@ -157,8 +159,7 @@ def _observed(network: StudiedNetwork, exposures: TestExposures, shifted: int) -
     return values
 
 
-def _simulated(network: StudiedNetwork, exposures: TestExposures) -> dict[str, Any]:
-    source = exposures.simulated
+def _simulated(network: StudiedNetwork, source: StoredExposures) -> dict[str, Any]:
     columns = _columns(network.names, source.labels.names)
     true, predicted = [], []
     errors, noise_free = _Errors(network), []
@@ -189,9 +190,8 @@ def _simulated(network: StudiedNetwork, exposures: TestExposures) -> dict[str, A
 
 
 def _true_velocities(
-    network: StudiedNetwork, exposures: TestExposures, shifted: int
+    network: StudiedNetwork, source: StoredExposures, shifted: int
 ) -> NDArray[np.float64]:
-    source = exposures.simulated
     columns = _columns(network.names, source.labels.names)
     velocity = np.array([row["rv"] for row in source.rows])
     slow = np.flatnonzero(np.abs(velocity) <= FASTEST)
@@ -219,8 +219,7 @@ def _true_velocities(
     )
 
 
-def _general(network: StudiedNetwork, exposures: TestExposures) -> dict[str, GeneralScores]:
-    source = exposures.generative
+def _general(network: StudiedNetwork, source: StoredExposures) -> dict[str, GeneralScores]:
     scores = {}
     for name in (label for label in JUDGED if label in network.names):
         numbers = np.array([n for n, row in enumerate(source.rows) if row["label"] == name])

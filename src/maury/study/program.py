@@ -131,10 +131,9 @@ def study(
         f"{SCALES[scale].spectra:,} exposures for every model",
         "command": command,
         "commit": commit(),
-        "observed exposures": "mock archive" if exposures.mock else f"{exposures.archive.path}",
-        "test exposures": f"{len(exposures.observed.indices):,} of "
-        f"{len(exposures.observed.stars):,} stars; {len(exposures.simulated):,} simulated; "
-        f"{len(exposures.generative):,} generative",
+        "observed exposures": "mock archive" if exposures.mock else "store of --observed",
+        "test exposures": f"{len(drawing.observed.indices):,} of "
+        f"{len(drawing.observed.stars):,} stars, {len(drawing.simulated):,} simulated",
         "time of training": f"{hours:.1f} h",
     }
     parts = sections(tables, figures, judged, folder / "figures", scale=scale, mock=exposures.mock)
