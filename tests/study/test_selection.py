@@ -221,7 +221,7 @@ def test_folders_that_hold_something_else_are_refused(tmp_path, made_up):
         ({"parameter": "kl-weight"}, "with parameter = 'model.nodes', not 'loss.kl_weight'"),
         ({"by": "true_rvis"}, "with by = 'rvis', not 'true_rvis'"),
         ({"overrides": ["epochs=3"]}, "with epochs = 2, not 3"),
-        ({"free": True}, "with data = "),
+        ({"free": True}, "with free = False, not True"),
     ):
         with pytest.raises(TargetError, match=message):
             search(tmp_path, 2, **options)

@@ -72,9 +72,7 @@ class Search:
 
 SEARCHES: Mapping[str, Search] = MappingProxyType(
     {
-        "bottleneck": Search(
-            "ae-mix", "model.nodes", r"bottleneck size ($l$, $u$)", 7, 20, whole=True
-        ),
+        "bottleneck": Search("ae-mix", "model.nodes", "size of the bottleneck", 7, 20, whole=True),
         "kl-weight": Search("beta-vae-mix", "loss.kl_weight", r"$\lambda_\mathrm{KL}$", 1e-6, 1e-1),
         "mmd-weight": Search("info-vae-mix", "loss.mmd_weight", r"$\lambda_\mathrm{MMD}$", 1, 1e4),
     }
@@ -234,7 +232,7 @@ def select(
     stored = [] if archive is None else [f"data.observed.store={archive}"]
     recipe = read_recipe(search.recipe, [*changes, *stored], scale=scale)
     _check(search, recipe, scale, overrides)
-    facts = {"parameter": search.entry, "by": by, **recipe.model_dump(mode="json")}
+    facts = {"parameter": search.entry, "by": by, "free": free, **recipe.model_dump(mode="json")}
     warmup = math.ceil(recipe.number_of_epochs / 4)
     with SearchJournal(folder, facts, seed=recipe.seed, warmup=warmup) as journal:
         if journal.left(trials):
