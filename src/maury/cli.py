@@ -13,6 +13,7 @@ from maury.commands import (
     bench,
     calibrate,
     encode,
+    evaluate,
     generate,
     ingest,
     predict,
@@ -123,6 +124,7 @@ app.add_typer(simulate.app)
 app.command()(ingest.ingest)
 app.command()(train.train)
 app.command()(select.select)
+app.command()(evaluate.evaluate)
 app.command()(study.study)
 app.command()(bench.bench)
 
