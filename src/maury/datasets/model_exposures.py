@@ -15,6 +15,7 @@ from maury.datasets.observatory import ExposurePixels, Observatory
 from maury.datasets.sampling import Range
 from maury.datasets.simulated import ExposureBatch, IntrinsicModel
 from maury.datasets.starlight import LEAST_V, StarOptics
+from maury.datasets.tensor_continuum import TensorContinuum
 from maury.errors import MauryError
 from maury.grid import HARPS, WavelengthGrid
 from maury.instrument.photometry import V_RESPONSE, V_WAVELENGTH
@@ -23,10 +24,9 @@ from maury.labels import LabelSet
 from maury.synthesis.low_rank import LowRankOpacity
 from maury.wavelength import doppler_factor
 
-__all__ = ["ModelExposures", "planck"]
+__all__ = ["ModelExposures"]
 
 STREAM = 4  # of random numbers; others are those of `maury.datasets.training_source`
-SECOND_RADIATION = 1.438776877e8  # Angstrom K
 
 
 class ModelExposures:
@@ -37,8 +37,8 @@ class ModelExposures:
     Parameters
     ----------
     model : LowRankOpacity or IntrinsicModel
-        Gives spectra: the synthesis in its form for torch, or an emulator. One that gives relative
-        spectra alone has a black body's continuum put in.
+        Gives spectra: the synthesis in its form for torch, or an emulator. An emulator's spectra
+        are relative, and the continuum that `maury.datasets.starlight.Starlight` has is put in.
     grid : WavelengthGrid
         Of the exposures, barycentric, air. Pixels that the model does not reach are invalid.
     labels : LabelSet
@@ -92,7 +92,13 @@ class ModelExposures:
         self.model, self.optics = model, optics.to(self.device)
         _check_limits(model, self.ranges)
         self.wavelength = torch.tensor(grid.wavelength, device=self.device)
-        self.samples = torch.tensor(optics.wavelength, device=self.device)
+        # Where the model does not reach there is nothing to be seen.
+        self.reached = pixels.wide.wavelength[optics.part][[0, -1]].tolist()
+        shown = (optics.wavelength > self.reached[0]) & (optics.wavelength < self.reached[1])
+        self.shown = torch.tensor(shown, device=self.device)
+        self.v_weight = self._v_weight()
+        samples = np.concatenate([optics.wavelength, V_WAVELENGTH])
+        self.continuum = TensorContinuum(samples, self.device)
 
     @torch.no_grad()
     def batch(self, index: int, size: int) -> ExposureBatch:
@@ -113,15 +119,16 @@ class ModelExposures:
                 relative, self.optics.velocity_step, generator
             )
         flux = self.optics(relative, continuum, vsini=star["vsini"], vmac=star["vmac"])
-        stars = torch.nan_to_num(flux)
         settings: Any = {name: torch.from_numpy(values[name]) for name in NIGHT}
         exposure, _, valid = self.observatory.expose(
-            stars, Settings(**settings), self._flux_v(flux, star["teff"]), generator=generator
+            torch.nan_to_num(flux),
+            Settings(**settings),
+            self._flux_v(flux, star),
+            generator=generator,
         )
-        # Where the model does not reach there is nothing to be seen.
         shift = torch.tensor(doppler_factor(values["rv"]), device=self.device)[:, None]
-        wide = self.observatory.pixels.wide.wavelength[self.optics.part]
-        valid &= (self.wavelength > wide[0] * shift) & (self.wavelength < wide[-1] * shift)
+        first, last = (end * shift for end in self.reached)
+        valid &= (self.wavelength > first) & (self.wavelength < last)
         columns = np.stack([values[name] for name in self.labels.names], axis=1)
         labels = torch.tensor(columns, dtype=torch.float32, device=self.device)
         return ExposureBatch(exposure, valid, labels)
@@ -146,34 +153,30 @@ class ModelExposures:
         if isinstance(self.model, LowRankOpacity):
             flux, continuum = self.model.surface_flux(labels)
             return flux / continuum, continuum / continuum.mean(dim=1, keepdim=True)
-        continuum = planck(self.samples, star["teff"])
+        continuum, _ = self._computed(star)
         return self.model.flux(labels), continuum / continuum.mean(dim=1, keepdim=True)
 
-    def _flux_v(self, flux: Tensor, teff: Tensor) -> Tensor:
-        """Mean flux over the V band; where little of it is there, by a black body's colour."""
-        reached = torch.isfinite(flux[:1])
-        weight = torch.tensor(self.optics.v_weight, device=flux.device) * reached
-        if self.optics.v_share * float(weight.sum()) >= LEAST_V:
-            return torch.nan_to_num(flux).double() @ (weight / weight.sum())[0]
-        band = torch.tensor(V_WAVELENGTH, device=flux.device)
-        response = torch.tensor(V_RESPONSE / V_RESPONSE.sum(), device=flux.device)
-        in_v = planck(band, teff).double() @ response
-        here = planck(self.samples, teff).double().mean(dim=1)
-        return flux.nanmean(dim=1).double() * in_v / here
+    def _v_weight(self) -> Tensor | None:
+        """What the pixels count in the mean flux over the V band; None if they hold too little."""
+        weight = np.zeros_like(self.optics.v_weight)
+        weight[self.optics.part] = self.optics.v_weight[self.optics.part]
+        if self.optics.v_share * weight.sum() < LEAST_V:
+            return None
+        return torch.tensor(weight / weight.sum(), device=self.device)
 
+    def _flux_v(self, flux: Tensor, star: Mapping[str, Tensor]) -> Tensor:
+        """Mean flux over the V band; where little of it is there, as `Starlight` has it."""
+        if self.v_weight is not None:
+            return torch.nan_to_num(flux).double() @ self.v_weight
+        here, in_v = (part.double() for part in self._computed(star))
+        response = torch.tensor(V_RESPONSE / V_RESPONSE.sum(), device=self.device)
+        dimming = flux.nanmean(dim=1).double() / here[:, self.shown].mean(dim=1)
+        return dimming * (in_v @ response)
 
-def planck(wavelength: Tensor, temperature: Tensor) -> Tensor:
-    """Radiance of black bodies per wavelength, over that at 5500 A, float32[batch, n].
-
-    Examples
-    --------
-    >>> wavelength = torch.tensor([4000.0, 5500.0])
-    >>> planck(wavelength, torch.tensor([5772.0])).round(decimals=3)
-    tensor([[0.8900, 1.0000]])
-    """
-    x = wavelength.double()[None] / 5500.0
-    heat = (SECOND_RADIATION / 5500.0 / temperature.double())[:, None]
-    return (x**-5 * torch.expm1(heat) / torch.expm1(heat / x)).float()
+    def _computed(self, star: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Computed continua at the samples and over the V band."""
+        both = self.continuum(star["teff"], star["logg"], star["mh"])
+        return both[:, : self.shown.numel()], both[:, self.shown.numel() :]
 
 
 def _check_limits(model: LowRankOpacity | IntrinsicModel, ranges: Mapping[str, Range]) -> None:
