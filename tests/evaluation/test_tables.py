@@ -153,7 +153,21 @@ def test_files_are_written_whole_into_a_new_folder(tmp_path: Path) -> None:
     assert sorted(path.name for path in written) == ["table4.csv", "table4.txt"]
     assert sorted((tmp_path / "tables").iterdir()) == sorted(written)
     assert written[0].read_text(encoding="utf-8") == table.to_csv()
-    assert written[1].read_text(encoding="utf-8") == table.to_text()
+    assert written[1].read_text(encoding="utf-8") == table.to_text(100)
+
+
+def test_columns_that_do_not_fit_stand_below_with_the_rows_names() -> None:
+    columns = [(f"error {number}", "K") for number in range(8)]
+    cells = [Cell(1234.5, 0.25) for _ in columns]
+    table = Table(
+        "t", "Title", columns, [("first", cells), ("second", cells)], ["A long note " * 9]
+    )
+    folded, whole = table.to_text(60).splitlines(), table.to_text().splitlines()
+    assert max(map(len, folded)) <= 60 < max(map(len, whole))
+    assert sum(line.startswith("second") for line in folded) == 3
+    words = " ".join(folded).split()
+    assert sorted(words.count(str(number)) for number in range(8)) == [1] * 8
+    assert words.count("1234.50") == 16
 
 
 def test_a_file_in_the_place_of_the_folder_is_told_in_one_sentence(tmp_path: Path) -> None:

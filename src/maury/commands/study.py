@@ -113,6 +113,10 @@ def study(
     if format is not Format.TABLE:
         print_records(records, format)
     else:
+        for name in items:
+            table = folder / "tables" / f"{name}.txt"
+            if table.is_file():
+                typer.echo(table.read_text(encoding="utf-8"))
         for finding in judged:
             typer.echo(f"{_VERDICTS[finding.holds]}: {finding.claim}\n  {finding.evidence}")
     typer.echo(f"Wrote {folder / 'report.html'}.", err=True)

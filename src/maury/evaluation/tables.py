@@ -20,6 +20,7 @@ __all__ = ["Cell", "Table", "escape_markdown", "format_value"]
 
 DIGITS = 4  # significant ones of a value that has no error
 GAP = "   "  # between the columns of a text table
+WIDTH = 100  # characters of a line in a text file
 
 
 def format_value(value: float, error: float | None = None) -> str:
@@ -263,7 +264,7 @@ class Table:
         )
 
     def write(self, folder: str | Path) -> tuple[Path, Path]:
-        """Write NAME.csv and NAME.txt, each whole or not at all.
+        """Write NAME.csv and NAME.txt, of lines of 100 characters, each whole or not at all.
 
         Raises
         ------
@@ -272,7 +273,7 @@ class Table:
         """
         return (
             write_whole(Path(folder) / f"{self.name}.csv", self.to_csv()),
-            write_whole(Path(folder) / f"{self.name}.txt", self.to_text()),
+            write_whole(Path(folder) / f"{self.name}.txt", self.to_text(WIDTH)),
         )
 
     def _cells(self) -> list[list[Cell]]:
