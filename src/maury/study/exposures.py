@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from maury.datasets.exposures import (
     simulate_exposures,
 )
 from maury.datasets.splits import split_by_star
+from maury.datasets.starlight import StarSolver
 from maury.datasets.store import SpectrumStore
 from maury.datasets.stored_exposures import StoredExposures
 from maury.datasets.training_source import ObservedExposures
@@ -154,11 +156,15 @@ def _simulation(scale: str, split: str) -> dict[str, Any]:
 
 
 def _simulate(simulation: ExposureSimulation, path: Path, report: Report) -> SpectrumStore:
-    # The emulator is quicker than the start of a process.
-    workers = 0 if simulation.solver == "emulator" else 1
+    workers = _workers(simulation.solver)
     return _finished(path, simulation.settings(), len(simulation.rows())) or simulate_exposures(
         simulation, path, workers=workers, report=partial(report, path.name)
     )
+
+
+def _workers(solver: StarSolver) -> int:
+    """All cores; none but this process for the emulator, which is quicker than their start."""
+    return 0 if solver == "emulator" else os.cpu_count() or 1
 
 
 def _finished(path: Path, settings: Mapping[str, Any], size: int) -> SpectrumStore | None:
@@ -179,5 +185,5 @@ def _archive(scale: str, folder: Path, archive: Path | None, report: Report) -> 
         return SpectrumStore(archive)
     mock, path = mock_archive(SCALES[scale]), folder / "runs" / MOCK_ARCHIVE
     return _finished(path, mock.settings(), len(mock.rows())) or simulate_archive(
-        mock, path, workers=0, report=partial(report, MOCK_ARCHIVE)
+        mock, path, workers=_workers(mock.solver), report=partial(report, MOCK_ARCHIVE)
     )
