@@ -98,6 +98,8 @@ def select(
         bars.update(tasks[what], completed=done, total=total)
         if done >= total:
             bars.stop()
+            # What is done would be drawn again with what comes next.
+            bars.update(tasks[what], visible=False)
 
     try:
         selection = search(
