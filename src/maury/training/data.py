@@ -160,7 +160,7 @@ def _simulated(
         model(ranges=ranges, nuisances=settings.nuisances, seed=seed, device=device)
         for seed in seeds
     ]
-    return [*made], {"emulator": emulator.card["sha256"]}
+    return [*made], {"emulator": emulator.card["sha256"], "continuum": "computed"}
 
 
 def _own(settings: SimulatedAsInPaper) -> dict[str, Range]:
