@@ -175,8 +175,26 @@ def test_curves_run_from_left_to_right_and_their_minimum_is_ringed() -> None:
     axes = FIGURES["curves"]().axes[0]
     rings = [line for line in axes.lines if line.get_fillstyle() == "none"]
     assert [(ring.get_xdata()[0], ring.get_ydata()[0]) for ring in rings] == [(9.0, 1.0)]
-    assert list(axes.lines[0].get_xdata()) == [7, 9, 12]
+    assert list(axes.containers[0].lines[0].get_xdata()) == [7, 9, 12]
     assert list(axes.get_xticks()) == [7, 9, 12]
+
+
+def test_where_several_trials_were_made_the_line_goes_through_the_best() -> None:
+    curve = Curve([8, 7, 8, 7], [2.0, 5.0, 1.0, 4.0])
+    others, line = figures.score_curves({"trials": curve}).axes[0].lines[:2]
+    np.testing.assert_equal(others.get_xydata(), [[7, 5], [8, 2]])
+    np.testing.assert_equal(line.get_xydata(), [[7, 4], [8, 1]])
+
+
+@pytest.mark.parametrize("length", [3, 20, 45])
+def test_legends_fit_into_the_figure_however_long_the_names_are(length: int) -> None:
+    errors = {f"{i} {'x' * length}": RNG.random(9) for i in range(9)}
+    figure = figures.reconstruction_densities(errors)
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    extent = legend.get_window_extent()
+    assert extent.x0 >= 0
+    assert extent.x1 <= figure.bbox.x1
 
 
 def test_curves_tell_which_point_a_logarithmic_axis_cannot_show() -> None:
@@ -248,8 +266,9 @@ def test_windows_that_the_grid_lacks_are_left_out_and_named() -> None:
     figure = FIGURES["spectra"]()
     assert [axes.get_title() for axes in figure.axes[:2]] == ["Mg b", "Na D"]
     assert figure.get_supxlabel().endswith(r"not covered: Ca II H and K, H$\alpha$")
+    spectra = {"observed": flux(), "AE": flux()}
     with pytest.raises(MauryError, match=r"none of the windows far \(9000-9100 Å\)"):
-        figures.compare_spectra(WAVELENGTH, {"AE": flux()}, [Region("far", 9000, 9100, ())])
+        figures.compare_spectra(WAVELENGTH, spectra, [Region("far", 9000, 9100, ())])
 
 
 def test_below_spectra_stands_their_difference_from_the_first() -> None:
@@ -261,7 +280,8 @@ def test_below_spectra_stands_their_difference_from_the_first() -> None:
 
 def test_no_line_is_drawn_over_a_gap_of_the_grid() -> None:
     kept = (WAVELENGTH < 5170) | (WAVELENGTH > 5175)
-    figure = figures.compare_spectra(WAVELENGTH[kept], {"observed": flux()[kept]})
+    spectra = {"observed": flux()[kept], "AE": flux(0.4)[kept]}
+    figure = figures.compare_spectra(WAVELENGTH[kept], spectra)
     x = figure.axes[0].lines[0].get_xdata()
     (gap,) = np.flatnonzero(np.isnan(x))
     assert x[gap - 1] < 5170 < 5175 < x[gap + 1]

@@ -19,6 +19,7 @@ __all__ = ["Layer", "network_diagram"]
 ACROSS, FEWEST = 16, 10  # places beside each other, at most and at least
 THINNEST, THICKEST = 0.25, 0.9  # width of a box, of the place that a layer has
 BELOW = -0.06  # where the numbers begin
+LETTER = 0.06  # inches that a letter of a name takes
 LOWEST = 0.06  # height of the shortest layer's box, of the longest one's
 
 
@@ -68,7 +69,8 @@ def network_diagram(layers: Sequence[Layer], title: str = "") -> Figure:
         raise MauryError(f"Layer {empty[0]!r} has an output without any value.")
     lines = -(-len(layers) // ACROSS)
     across = -(-len(layers) // lines)
-    figure = new_figure(PAGE, 0.35 + 1.9 * lines)
+    names = LETTER * max(len(layer.name) for layer in layers)
+    figure = new_figure(PAGE, 0.35 + (1.4 + names) * lines)
     grid = figure.subplots(lines, 1, squeeze=False)[:, 0]
     shape = {
         key: np.log([getattr(layer, key) for layer in layers]) for key in ("channels", "length")

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from maury.errors import MauryError
-from maury.evaluation.figures.style import COLUMN, GREY, STYLE, line_styles, new_figure
+from maury.evaluation.figures.style import COLUMN, GREY, STYLE, draw_legend, line_styles, new_figure
 
 __all__ = ["Curve", "label_weight_curves", "score_curves"]
 
@@ -33,7 +33,7 @@ class Curve(NamedTuple):
     Parameters
     ----------
     x : array_like, float[point]
-        Values of the hyperparameter, in any order.
+        Values of the hyperparameter, in any order; the line goes through the lowest score at each.
     y : array_like, float[point]
         The score; NaN where there is none.
     error : array_like, float[point], optional
@@ -88,12 +88,7 @@ def score_curves(
     axes.set_xlabel(x_title)
     axes.set_ylabel(y_title)
     handles, names = axes.get_legend_handles_labels()
-    figure.legend(
-        [*handles, Line2D([], [], **RING)],
-        [*names, "minimum"],
-        loc="outside upper center",
-        ncols=min(3, len(names) + 1),
-    )
+    draw_legend(figure, [*handles, Line2D([], [], **RING)], [*names, "minimum"])
     return figure
 
 
@@ -132,24 +127,28 @@ def label_weight_curves(intrinsic: Curve, extrinsic: Curve, reconstruction: Curv
         axes.set_ylim(bottom=0)
         axes.margins(y=0.1)
     handles = [*left.get_legend_handles_labels()[0], *right.get_legend_handles_labels()[0]]
-    figure.legend(handles, names, loc="outside upper center", ncols=2)
+    draw_legend(figure, handles, names)
     return figure
 
 
 def _draw_curve(
     axes: Axes, name: str, curve: Curve, style: dict[str, Any], logarithmic: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Draw the finite points from left to right, and give them back."""
+    """Draw the finite points and give back the lowest at each place, from left to right."""
     x, y = (np.asarray(values, dtype=np.float64).ravel() for values in curve[:2])
     error = np.full(x.size, np.nan) if curve.error is None else np.asarray(curve.error, np.float64)
     if not x.size == y.size == error.size:
         raise MauryError(
             f"Curve {name!r} has {x.size} places, {y.size} scores and {error.size} errors."
         )
-    order = np.argsort(x, kind="stable")
+    order = np.lexsort((y, x))
     order = order[np.isfinite(x[order]) & np.isfinite(y[order])]
     x, y, error = x[order], y[order], error[order]
     if logarithmic and np.any(x <= 0):
         raise MauryError(f"Curve {name!r} has a point at {x[0]:g}, not fit for a logarithmic axis.")
+    _, lowest = np.unique(x, return_index=True)
+    marks = {"linestyle": "none", "color": style["color"], "marker": style["marker"]}
+    axes.plot(np.delete(x, lowest), np.delete(y, lowest), alpha=0.35, **marks)
+    x, y, error = x[lowest], y[lowest], error[lowest]
     axes.errorbar(x, y, np.nan_to_num(error), label=name, capsize=2, elinewidth=0.8, **style)
     return x, y

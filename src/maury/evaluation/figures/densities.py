@@ -60,7 +60,7 @@ def label_error_densities(errors: Mapping[str, Mapping[str, ArrayLike]]) -> Figu
         axes.set_xlabel(label_title(label, r"$|\Delta$", "$|$"))
     for axes in grid[:, 0]:
         axes.set_ylabel("density")
-    draw_legend(figure, grid[0, 0], columns=4)
+    draw_legend(figure, *grid[0, 0].get_legend_handles_labels())
     return figure
 
 
@@ -89,7 +89,7 @@ def reconstruction_densities(
     _draw_densities(axes, errors, list(errors))
     axes.set_xlabel(x_title)
     axes.set_ylabel("density")
-    draw_legend(figure, axes, columns=2)
+    draw_legend(figure, *axes.get_legend_handles_labels())
     return figure
 
 
@@ -102,7 +102,7 @@ def _draw_densities(axes: Axes, errors: Mapping[str, ArrayLike], models: list[st
         axes.plot(x, y, label=model, color=style["color"], linestyle=style["linestyle"])
         ends.extend(x[-1:])
     if not ends:
-        axes.text(0.5, 0.5, "no errors", transform=axes.transAxes, ha="center", va="center")
+        axes.text(0.5, 0.5, "too few errors", transform=axes.transAxes, ha="center", va="center")
     else:
         axes.set_xlim(0, min(max(ends), REACH * float(np.median(ends))) * 1.02)
     axes.set_ylim(bottom=0)

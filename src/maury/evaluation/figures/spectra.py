@@ -58,12 +58,13 @@ def compare_spectra(
     Raises
     ------
     MauryError
-        If a spectrum does not fit the wavelengths or covers none of the windows.
+        If there are fewer than two spectra, one does not fit the wavelengths, or the first covers
+        none of the windows.
     """
     grid = np.asarray(wavelength, dtype=np.float64).ravel()
     fluxes = {name: _matching(name, flux, grid) for name, flux in spectra.items()}
-    if not fluxes:
-        raise MauryError("There is no spectrum to draw.")
+    if len(fluxes) < 2:
+        raise MauryError("A comparison needs at least two spectra.")
     first, *others = fluxes
     shown = _covered(grid, fluxes[first], regions)
     figure = new_figure(COLUMN if len(shown) == 1 else PAGE, 2.9)
@@ -83,7 +84,7 @@ def compare_spectra(
     panels[0, 0].set_ylabel("normalised flux")
     panels[1, 0].set_ylabel("difference")
     figure.align_ylabels(panels[:, 0])
-    draw_legend(figure, panels[0, 0], columns=3 if len(shown) == 1 else 5)
+    draw_legend(figure, *panels[0, 0].get_legend_handles_labels())
     figure.supxlabel(_wavelength_title(regions, shown), fontsize=8)
     return figure
 

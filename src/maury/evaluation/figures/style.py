@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -49,6 +50,10 @@ GREY = "#8a94a0"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", (0, (1, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+# Of an entry of a legend, in font sizes: its line with gaps, and a letter.
+LEGEND_ROOM, LETTER = 5.6, 0.58
+LEGEND_LINE = 0.15  # inches
 
 # Typed loosely, since only the newest matplotlib knows its parameters' names as types.
 STYLE: Any = {
@@ -132,11 +137,17 @@ def finite(values: ArrayLike) -> NDArray[np.float64]:
     return array[np.isfinite(array)]
 
 
-def draw_legend(figure: Figure, axes: Axes, columns: int) -> None:
-    """Put the names of an axes' artists above all panels, in as many columns as are given."""
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside upper center", ncols=min(columns, len(handles)))
+def draw_legend(figure: Figure, handles: Sequence[Artist], names: Sequence[str]) -> None:
+    """Put names above all panels, in as many columns as the figure has room for.
+
+    The figure grows by the lines of the legend, but for two, so that the panels keep their room.
+    """
+    if names:
+        entry = (LEGEND_ROOM + LETTER * max(map(len, names))) * STYLE["legend.fontsize"] / 72
+        columns = int(np.clip(figure.get_figwidth() // entry, 1, len(names)))
+        lines = -(-len(names) // columns)
+        figure.set_figheight(figure.get_figheight() + LEGEND_LINE * max(lines - 2, 0))
+        figure.legend(handles, names, loc="outside upper center", ncols=columns)
 
 
 def number_panel(axes: Axes, text: str) -> None:
