@@ -106,8 +106,7 @@ class StudiedNetwork:
         """Nodes of labels in physical units, [batch, label], without unknown factors."""
         known = torch.from_numpy(np.asarray(labels, dtype=np.float32))
         nodes = self.network.normalizer.normalize(known)
-        unknown = self.network.nodes - nodes.shape[1]
-        return torch.nn.functional.pad(nodes, (0, max(unknown, 0))).numpy()
+        return torch.nn.functional.pad(nodes, (0, self.network.unknown)).numpy()
 
     def _labels(self, nodes: torch.Tensor) -> torch.Tensor:
         known = self.network.normalized_labels(nodes)

@@ -154,6 +154,10 @@ SWEEPS = {
 }
 
 
+# What the tables and figures take for granted.
+FIXED = ("name", "scale", "labels", "model", "sweep")
+
+
 @dataclass(frozen=True)
 class Item:
     """A table or a figure, and what it needs.
@@ -292,6 +296,7 @@ def plan(items: Iterable[str], scale: str, overrides: Sequence[str] = ()) -> lis
     ['cnn-decoder', 'resnet-decoder', 'film-decoder', 'doppler-decoder',
      'beta-vae-cnn-unsupervised-real', 'ae-real']
     """
+    _require_free(overrides)
     runs: dict[str, PlannedRun] = {}
 
     def add(run: PlannedRun) -> None:
@@ -310,6 +315,16 @@ def plan(items: Iterable[str], scale: str, overrides: Sequence[str] = ()) -> lis
             for run in sweep_runs(sweep, scale, overrides).values():
                 add(run)
     return list(runs.values())
+
+
+def _require_free(overrides: Sequence[str]) -> None:
+    for override in overrides:
+        entry, _, value = (part.strip() for part in override.partition("="))
+        if entry.partition(".")[0] in FIXED:
+            raise RecipeError(
+                f"{entry} cannot be set to {value}: the study sets it, as all of "
+                f"{', '.join(FIXED)}."
+            )
 
 
 def _recipe(name: str, scale: str, overrides: Sequence[str]) -> Recipe:
