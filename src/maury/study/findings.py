@@ -41,7 +41,7 @@ Verdict = tuple[bool | None, str]
 
 
 def _judge(judge: Callable[[Results], Verdict], needs: Sequence[str], results: Results) -> Verdict:
-    # A sweep of which a part is missing tells nothing yet.
+    # One value of a sweep tells nothing yet.
     missing = [
         name
         for name in needs
@@ -80,13 +80,13 @@ def _mixing(results: Results) -> Verdict:
 
 
 def _semi_supervision(results: Results) -> Verdict:
-    names = ("berv", "teff")
+    names = {"berv": "BERV", "teff": "Teff"}
     better = all(_mae(results, "ae-mix-1percent", name).value
                  < _mae(results, "cnn-mix-1percent", name).value for name in names)  # fmt: skip
     told = "; ".join(
-        f"{LABELS[name].name} {_text(_mae(results, 'cnn-mix-1percent', name))} by the CNN, "
+        f"{title} {_text(_mae(results, 'cnn-mix-1percent', name))} by the CNN, "
         f"{_text(_mae(results, 'ae-mix-1percent', name))} by the AE ({LABELS[name].unit})"
-        for name in names
+        for name, title in names.items()
     )
     return better, f"MAE with 1% of the labels, mixed data: {told}."
 
@@ -126,6 +126,8 @@ def _bottleneck(results: Results) -> Verdict:
 def _label_weight(results: Results) -> Verdict:
     low, high = INSENSITIVE
     inside = {w: m for w, m in results.sweeps[LABEL_WEIGHT].items() if low <= w <= high}
+    if len(inside) < 2:
+        return None, f"Fewer than two weights between {low:g} and {high:g} are trained yet."
     found = {
         group: {weight: group_error(m, group) for weight, m in sorted(inside.items())}
         for group in ("intrinsic", "extrinsic")
