@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from maury.commands.filling import EXIT_INTERRUPTED
 from maury.commands.options import FormatOption, ScaleChoice
+from maury.commands.stages import stages
 from maury.console import Column, Format, print_records, print_table
 from maury.errors import TargetError
 
@@ -83,42 +82,23 @@ def select(
     from maury.study.selection import select as search
 
     folder = out if out is not None else Path("select") / scale / parameter
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=Console(stderr=True),
-    )
-    tasks: dict[str, TaskID] = {}
-
-    def report(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            tasks[what] = bars.add_task(what, total=total)
-            bars.start()
-        bars.update(tasks[what], completed=done, total=total)
-        if done >= total:
-            bars.stop()
-            # What is done would be drawn again with what comes next.
-            bars.update(tasks[what], visible=False)
-
     try:
-        selection = search(
-            parameter,
-            scale,
-            folder,
-            trials=trials,
-            by="rvis" if by is CriterionChoice.rvis else "true_rvis",
-            free=free,
-            archive=observed,
-            overrides=set or [],
-            say=lambda line: typer.echo(line, err=True),
-            report=report,
-        )
+        with stages() as report:
+            selection = search(
+                parameter,
+                scale,
+                folder,
+                trials=trials,
+                by="rvis" if by is CriterionChoice.rvis else "true_rvis",
+                free=free,
+                archive=observed,
+                overrides=set or [],
+                say=lambda line: typer.echo(line, err=True),
+                report=report,
+            )
     except KeyboardInterrupt:
         typer.echo("Interrupted; the same command goes on where it ended.", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    finally:
-        bars.stop()
     records = [asdict(trial) for trial in selection.trials]
     if format is Format.TABLE:
         print_table(records, (Column("value", selection.search.entry, ".4g"), *_COLUMNS))

@@ -7,18 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from maury.commands.filling import EXIT_INTERRUPTED
 from maury.commands.options import FormatOption, ScaleChoice
+from maury.commands.stages import stages
 from maury.console import Format, print_records
 
 __all__ = ["study"]
@@ -67,40 +59,22 @@ def study(
     if "all" in items:
         items = list(ITEMS)
     folder = out if out is not None else Path("study") / scale
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-    tasks: dict[str, TaskID] = {}
-
-    def report(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            tasks[what] = bars.add_task(what, total=total)
-            bars.start()
-        bars.update(tasks[what], completed=done, total=total)
-        if done >= total:
-            bars.stop()
-
     try:
-        judged = run(
-            items,
-            scale,
-            folder,
-            archive=observed,
-            overrides=set or [],
-            command=" ".join(["maury", *sys.argv[1:]]),
-            say=lambda line: typer.echo(line, err=True),
-            report=report,
-            train=train,
-        )
+        with stages() as report:
+            judged = run(
+                items,
+                scale,
+                folder,
+                archive=observed,
+                overrides=set or [],
+                command=" ".join(["maury", *sys.argv[1:]]),
+                say=lambda line: typer.echo(line, err=True),
+                report=report,
+                train=train,
+            )
     except KeyboardInterrupt:
         typer.echo("Interrupted; the same command goes on where it ended.", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    finally:
-        bars.stop()
     records = [
         {
             "finding": finding.claim,
