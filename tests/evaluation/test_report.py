@@ -12,7 +12,6 @@ from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
 from maury.errors import MauryError, TargetError
-from maury.evaluation.figures import save
 from maury.evaluation.report import (
     Comparison,
     Finding,
@@ -61,7 +60,10 @@ class Page(HTMLParser):
 @pytest.fixture
 def png(tmp_path: Path) -> Path:
     """A figure of 200 x 100 pixels."""
-    return save(Figure(figsize=(1, 0.5)), tmp_path / "study" / "figures", "fig_1")[0]
+    path = tmp_path / "study" / "figures" / "fig_1.png"
+    path.parent.mkdir(parents=True)
+    Figure(figsize=(1, 0.5)).savefig(path, dpi=200)
+    return path
 
 
 def table(name: str, value: float) -> Table:
