@@ -60,7 +60,7 @@ class Measurements:
     gis : mapping of GeneralScores
         Eq. 17 by label, on the generative set.
     latents : LatentSummary or None
-        Of the nodes of observed spectra.
+        Of the nodes of observed spectra, of two at least.
     """
 
     names: tuple[str, ...]
@@ -140,13 +140,15 @@ def _observed(network: StudiedNetwork, source: ObservedExposures, shifted: int) 
     values: dict[str, Any] = {
         "true": labels,
         "predicted": network.labels(all_nodes),
-        "latents": summarize_latents(
+    }
+    # How nodes vary cannot be told from a single exposure.
+    if len(own) > 1:
+        values["latents"] = summarize_latents(
             own,
             labels,
             log_variance=np.concatenate(variances) if variances else None,
             seed=SEED,
-        ),
-    }
+        )
     if network.decodes:
         values["observed_errors"] = errors.of("observed")
         if "rv" in network.names:

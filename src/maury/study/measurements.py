@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,11 @@ FORMAT = 1
 SINGLE = (
     "true", "predicted", "simulated_true", "simulated_predicted", "rvis", "shifted_input",
     "true_rvis",
+)  # fmt: skip
+# What NumPy and zipfile raise of a file that was cut short or is another's.
+DAMAGED = (
+    OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile,
+    zlib.error,
 )  # fmt: skip
 
 
@@ -81,16 +87,20 @@ def _write(path: Path, facts: Mapping[str, Any], found: Measurements) -> None:
 
 
 def _read(path: Path, facts: Mapping[str, Any]) -> Measurements | None:
-    """What was kept, if it is of these facts."""
+    """What was kept, if it is of these facts and not damaged."""
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # NumPy would leave a damaged file open.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             if json.loads(str(file["facts"])) != dict(facts):
                 return None
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return _gathered({name: file[name] for name in file.files})
+    except DAMAGED:
         return None
+
+
+def _gathered(arrays: Mapping[str, NDArray[Any]]) -> Measurements:
     gis: dict[str, dict[str, Any]] = {}
     reconstruction: dict[str, NDArray[np.float64]] = {}
     latents: dict[str, Any] = {}
