@@ -122,4 +122,4 @@ def _draw_histogram(
     along, across = (axes.xaxis, axes.yaxis)[:: 1 if orientation == "vertical" else -1]
     along.set_tick_params(labelbottom=False, labelleft=False)
     across.set_major_locator(MaxNLocator(3, integer=True))
-    across.set_label_text("stars")
+    across.set_label_text("spectra")
