@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from torch import nn
 
-from maury.datasets.starlight import Starlight
-from maury.datasets.stored_exposures import StoredExposures
-from maury.datasets.training_source import ObservedExposures
-from maury.errors import MauryError
-from maury.evaluation.doppler import shift
 from maury.evaluation.figures import (
-    LINES,
     Curve,
-    Layer,
-    compare_spectra,
     kiel_diagram,
     label_error_densities,
     label_title,
     label_weight_curves,
-    latent_traversal,
-    network_diagram,
     reconstruction_densities,
     residual_grid,
     save,
@@ -37,13 +22,7 @@ from maury.evaluation.figures import (
     score_curves,
 )
 from maury.evaluation.metrics import Estimate, estimate
-from maury.figures import Region
-from maury.grid import HARPS, WavelengthGrid
-from maury.labels import HARPS_LABELS, LABELS, Normalizer
-from maury.models.plain import plain
-from maury.models.zoo import ZOO, build
-from maury.study.exposures import TestExposures
-from maury.study.networks import StudiedNetwork
+from maury.study.drawing import PREDICTED, Drawing
 from maury.study.plan import (
     BOTTLENECK,
     BOTTLENECK_FREE,
@@ -51,93 +30,18 @@ from maury.study.plan import (
     LABEL_WEIGHT,
     MODELS,
 )
-from maury.study.results import Results, group_error, score
-from maury.training.scale import SCALES
+from maury.study.results import group_error, score
+from maury.study.spectrum_figures import (
+    Drawn,
+    draw_architectures,
+    draw_decoders,
+    draw_observed_spectra,
+    draw_traversal,
+)
 
-__all__ = ["Drawing", "draw"]
+__all__ = ["draw"]
 
 INTRINSIC = ("teff", "mh", "logg")
-PREDICTED = (*INTRINSIC, "rv", "berv", "airmass")
-MOVED = {
-    "teff": np.linspace(4200.0, 6800.0, 7),
-    "mh": np.linspace(-1.0, 0.3, 7),
-    "logg": np.linspace(3.6, 4.9, 7),
-    "rv": np.linspace(-40.0, 40.0, 7),
-}
-# The first of these that lies on the grid: that of the paper's Fig. 5, and one for reduced grids.
-DECODER_WINDOWS = (
-    Region("as in the paper", 4795.0, 4803.0, ()),
-    Region("near Fe I 6065", 6062.0, 6070.0, (6065.482,)),
-)
-TELLURIC = Region("O$_2$", 6276.0, 6290.0, ())
-# A shift of some km/s is lost in wider windows.
-NARROW = (
-    Region("Fe I 6065", 6062.0, 6069.0, (6065.482,)),
-    Region("Na D", 5886.5, 5893.5, (5889.951,)),
-    TELLURIC,
-)
-VSINI, VMAC, VMIC = 2.0, 3.0, 1.0  # km/s, of the star that is computed for comparison
-
-
-@dataclass(frozen=True, eq=False)
-class Drawing:
-    """What figures are drawn from.
-
-    Parameters
-    ----------
-    results : Results
-        What was measured.
-    exposures : TestExposures
-        The test exposures.
-    runs : Path
-        Folder of the study's runs.
-    scale : str
-        Key of `maury.training.scale.SCALES`.
-    """
-
-    results: Results
-    exposures: TestExposures
-    runs: Path
-    scale: str
-
-    @property
-    def grid(self) -> WavelengthGrid:
-        """Of all spectra."""
-        return SCALES[self.scale].grid
-
-    @property
-    def observed(self) -> ObservedExposures:
-        """The observed test exposures."""
-        assert self.exposures.observed is not None
-        return self.exposures.observed
-
-    @property
-    def simulated(self) -> StoredExposures:
-        """The simulated test exposures."""
-        assert self.exposures.simulated is not None
-        return self.exposures.simulated
-
-    def network(self, name: str) -> StudiedNetwork:
-        """The network of a model."""
-        return StudiedNetwork.load(self.runs / name / f"{name}.json")
-
-    @cached_property
-    def example(self) -> int:
-        """A slow star of which all labels are known, by its number among the observed ones."""
-        source = self.observed
-        names = source.labels.names
-        known = [names.index(name) for name in PREDICTED]
-        values = source.values[:, known]
-        complete = np.flatnonzero(np.isfinite(values).all(axis=1))
-        if not complete.size:
-            raise MauryError("No observed test exposure has all labels.")
-        # Bright enough that noise does not hide what differs.
-        rows = {row["index"]: row for row in source.store.catalogue.to_pylist()}
-        ratio = np.array([rows[i].get("snr") or 0.0 for i in source.indices[complete].tolist()])
-        clear = complete[ratio >= np.median(ratio)]
-        return int(
-            source.indices[clear[np.argmin(np.abs(source.values[clear, names.index("rv")]))]]
-        )
 
 
 def draw(name: str, drawing: Drawing, folder: Path) -> list[tuple[str, str]]:
@@ -169,9 +73,6 @@ def draw(name: str, drawing: Drawing, folder: Path) -> list[tuple[str, str]]:
         save(figure, folder, called)
         drawn.append((called, f"{ITEMS[name].title}. {caption}".strip()))
     return drawn
-
-
-Drawn = Iterator[tuple[str, str, Figure]]
 
 
 def _catalogue(drawing: Drawing) -> Drawn:
@@ -210,7 +111,7 @@ def _bottleneck(drawing: Drawing) -> Drawn:
 
 
 def _label_errors(drawing: Drawing) -> Drawn:
-    models = _models(drawing, "fig3")
+    models = drawing.models("fig3")
     errors = {
         label: {MODELS[name].legend: _errors(found, label) for name, found in models.items()}
         for label in PREDICTED
@@ -219,7 +120,7 @@ def _label_errors(drawing: Drawing) -> Drawn:
 
 
 def _residuals(drawing: Drawing) -> Drawn:
-    models = _models(drawing, "fig4")
+    models = drawing.models("fig4")
     first = next(iter(models.values()))
     true = {label: first.true[:, first.names.index(label)] for label in INTRINSIC}
     predicted = {
@@ -231,39 +132,14 @@ def _residuals(drawing: Drawing) -> Drawn:
     yield "", "Observed test exposures; predicted minus true.", residual_grid(true, predicted)
 
 
-def _decoders(drawing: Drawing) -> Drawn:
-    source = drawing.simulated
-    teff = np.array([row["teff"] for row in source.rows])
-    speed = np.array([abs(row["rv"]) for row in source.rows])
-    number = int(np.argmin(np.abs(teff - 5500.0) / 500.0 + speed / 50.0))
-    exposure = source.batch([number], noise=False)
-    spectra: dict[str, Any] = {}
-    for name in _models(drawing, "fig5"):
-        network = drawing.network(name)
-        if not spectra:
-            truth = network.normalize(exposure.flux, exposure.valid)[0]
-            spectra["simulated"] = _masked(truth, exposure.valid)
-        columns = [source.labels.index(label) for label in network.names]
-        made = network.decode(network.nodes_of(exposure.labels.numpy()[:, columns]))[0]
-        spectra[MODELS[name].legend] = _masked(made, exposure.valid)
-    window = next(w for w in DECODER_WINDOWS if _covered(w, drawing.grid))
-    row = source.rows[number]
-    yield (
-        "",
-        f"A simulated test spectrum without noise ({_told(row)}) and what the decoders make of "
-        "its labels.",
-        compare_spectra(drawing.grid.wavelength, spectra, (window,)),
-    )
-
-
 def _reconstruction(drawing: Drawing) -> Drawn:
-    models = _models(drawing, "fig6")
+    models = drawing.models("fig6")
     errors = {MODELS[name].legend: m.reconstruction["observed"] for name, m in models.items()}
     yield "", "Observed test exposures.", reconstruction_densities(errors)
 
 
 def _velocity_boxes(drawing: Drawing) -> Drawn:
-    models = _models(drawing, "fig7")
+    models = drawing.models("fig7")
     scores = {
         "rv": {
             MODELS[name].legend: {
@@ -285,7 +161,7 @@ def _velocity_boxes(drawing: Drawing) -> Drawn:
 
 
 def _intervention_boxes(drawing: Drawing) -> Drawn:
-    models = _models(drawing, "fig8")
+    models = drawing.models("fig8")
     scores = {
         label: {
             MODELS[name].legend: {"GIS": m.gis[label].constrained, "true GIS": m.gis[label].true}
@@ -309,58 +185,8 @@ def _label_weights(drawing: Drawing) -> Drawn:
     yield "", "Observed test exposures.", label_weight_curves(intrinsic, extrinsic, reconstruction)
 
 
-def _architectures(drawing: Drawing) -> Drawn:
-    for name in ("encoder", "cnn-decoder", "resnet-decoder", "film-decoder"):
-        caption = "Layers, their outputs and parameters on the full HARPS grid."
-        yield name, caption, network_diagram(_layers(name), name)
-
-
-def _traversal(drawing: Drawing) -> Drawn:
-    for name in _models(drawing, "traversal"):
-        network = drawing.network(name)
-        exposure = drawing.observed.at([drawing.example])
-        nodes = network.encode(network.normalize(exposure.flux, exposure.valid))
-        for label, values in MOVED.items():
-            node = network.names.index(label)
-            moved = np.repeat(nodes, len(values), axis=0)
-            moved[:, node] = network.nodes_of(
-                np.repeat(network.labels(nodes), len(values), axis=0)
-                + (np.arange(len(network.names)) == node)
-                * (values[:, None] - network.labels(nodes))
-            )[:, node]
-            spectra = np.where(exposure.valid.numpy(), network.decode(moved), np.nan)
-            caption = (
-                f"{MODELS[name].legend}: an observed test exposure is encoded, the node of "
-                f"{LABELS[label].name} is moved, and the result is decoded."
-            )
-            regions = NARROW if label == "rv" else (*LINES, TELLURIC)
-            figure = latent_traversal(drawing.grid.wavelength, spectra, values, label, regions)
-            yield f"{name}-{label}", caption, figure
-
-
-def _observed_spectra(drawing: Drawing) -> Drawn:
-    exposure = drawing.observed.at([drawing.example])
-    spectra: dict[str, Any] = {}
-    for name in _models(drawing, "spectra"):
-        network = drawing.network(name)
-        given = network.normalize(exposure.flux, exposure.valid)
-        if not spectra:
-            spectra["observed"] = _masked(given[0], exposure.valid)
-        spectra[MODELS[name].legend] = _masked(
-            network.decode(network.encode(given))[0], exposure.valid
-        )
-    known = dict(zip(drawing.observed.labels.names, exposure.labels[0].tolist(), strict=True))
-    spectra["first principles"] = _masked(_computed(known, drawing), exposure.valid)
-    kind = "mock" if drawing.exposures.mock else "observed"
-    caption = (
-        f"An exposure of the {kind} archive ({_told(known)}), its reconstructions, and the star "
-        "as computed from its labels, without air and instrument."
-    )
-    yield "", caption, compare_spectra(drawing.grid.wavelength, spectra)
-
-
 def _kiel(drawing: Drawing) -> Drawn:
-    for name, found in _models(drawing, "kiel").items():
+    for name, found in drawing.models("kiel").items():
         teff, logg, mh = (found.predicted[:, found.names.index(label)] for label in
                           ("teff", "logg", "mh"))  # fmt: skip
         legend = MODELS[name].legend
@@ -388,22 +214,16 @@ _FIGURES: Mapping[str, Callable[[Drawing], Drawn]] = {
     "fig2": _bottleneck,
     "fig3": _label_errors,
     "fig4": _residuals,
-    "fig5": _decoders,
+    "fig5": draw_decoders,
     "fig6": _reconstruction,
     "fig7": _velocity_boxes,
     "fig8": _intervention_boxes,
-    "figB": _architectures,
+    "figB": draw_architectures,
     "figD1": _label_weights,
-    "traversal": _traversal,
-    "spectra": _observed_spectra,
+    "traversal": draw_traversal,
+    "spectra": draw_observed_spectra,
     "kiel": _kiel,
 }
-
-
-def _models(drawing: Drawing, item: str) -> dict[str, Any]:
-    """Those of an item that are trained, in its order."""
-    found = drawing.results.models
-    return {name: found[name] for name in ITEMS[item].models if name in found}
 
 
 def _errors(found: Any, label: str) -> NDArray[np.float64]:
@@ -414,57 +234,3 @@ def _errors(found: Any, label: str) -> NDArray[np.float64]:
 def _curve(values: Mapping[Any, Estimate]) -> Curve:
     x = sorted(values)
     return Curve(x, [values[v].value for v in x], [values[v].error for v in x])
-
-
-def _masked(spectrum: NDArray[np.floating], valid: torch.Tensor) -> NDArray[np.floating]:
-    return np.where(valid.numpy()[0], spectrum, np.nan)
-
-
-def _covered(region: Region, grid: WavelengthGrid) -> bool:
-    return bool(grid.start <= region.lower and region.upper <= grid.stop)
-
-
-def _told(labels: Mapping[str, float]) -> str:
-    return (
-        f"{labels['teff']:.0f} K, log g {labels['logg']:.2f}, [M/H] {labels['mh']:+.2f}, "
-        f"{labels['rv']:+.1f} km/s"
-    )
-
-
-def _computed(labels: Mapping[str, float], drawing: Drawing) -> NDArray[np.float64]:
-    """A star's spectrum from first principles over its median, shifted by its velocity."""
-    solver = "table" if SCALES[drawing.scale].needs_stores else "emulator"
-    star = {name: labels[name] for name in ("teff", "logg", "mh")}
-    row = {**star, "vmic": VMIC, "vsini": VSINI, "vmac": VMAC, "noise_seed": 0}
-    flux, _ = Starlight(grid=drawing.grid, solver=solver)(row)  # type: ignore[arg-type]
-    moved = shift(flux[None].astype(np.float64), drawing.grid.wavelength, labels["rv"])[0]
-    return moved / np.nanmedian(moved)
-
-
-def _layers(name: str) -> list[Layer]:
-    """Layers of a part of the zoo on the full grid; nothing is computed."""
-    normalizer = Normalizer((0.0,) * 6, (1.0,) * 6, HARPS_LABELS.names)
-    with torch.device("meta"):
-        network = build(name, grid=HARPS, labels=HARPS_LABELS, normalizer=normalizer)
-        part = plain(network.encoder if ZOO[name].encoder else network.decoder)
-        inputs = torch.zeros(1, HARPS.size if ZOO[name].encoder else network.nodes)
-    layers: list[Layer] = []
-
-    def note(module: nn.Module, _: Any, output: torch.Tensor) -> None:
-        shape = (output.shape[1], output.shape[2] if output.ndim > 2 else 1)
-        size = sum(parameter.numel() for parameter in module.parameters())
-        layers.append(Layer(_kind(module), *shape, size))
-
-    for module in part.modules():
-        if isinstance(module, nn.Linear | nn.Conv1d | nn.ConvTranspose1d):
-            module.register_forward_hook(note)
-    part(inputs)
-    return layers
-
-
-def _kind(module: nn.Module) -> str:
-    if isinstance(module, nn.Linear):
-        return "linear"
-    assert isinstance(module, nn.Conv1d | nn.ConvTranspose1d)
-    kind = "conv" if isinstance(module, nn.Conv1d) else "transposed"
-    return f"{kind} {module.kernel_size[0]}"

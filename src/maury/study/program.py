@@ -11,8 +11,9 @@ from typing import Any
 from maury.evaluation.files import write_whole
 from maury.evaluation.report import Finding, write_markdown, write_report
 from maury.grid import HARPS
+from maury.study.drawing import Drawing
 from maury.study.exposures import TestExposures, training_stores
-from maury.study.figures import Drawing, draw
+from maury.study.figures import draw
 from maury.study.findings import findings
 from maury.study.measure import Measurements
 from maury.study.measurements import measured
@@ -88,13 +89,15 @@ def study(
         If something asked for does not exist, or something in the folder is not the study's.
     """
     settings = SETTINGS[scale]
+    # What cannot be done is told before anything is made.
+    plan(items, scale, overrides)
     changes = [*overrides, *training_stores(scale, folder, archive, report)]
     runs = plan(items, scale, changes)
+    exposures = TestExposures.open(scale, folder, archive, report)
     if train:
         train_missing(runs, folder / RUNS, say, progress=progress)
     else:
         runs = [run for run in runs if is_trained(run, folder / RUNS)]
-    exposures = TestExposures.open(scale, folder, archive, report)
 
     # Each network is measured once, whatever it is shown in.
     found: dict[str, Measurements] = {}
