@@ -58,7 +58,7 @@ def open_exposures(
         )
     seen = None
     if observed is not None:
-        store = SpectrumStore(observed)
+        store = _of_kind(observed, "observed", "mock")
         indices = store.done if whole else split_by_star(store)["test"]
         if not len(indices):
             raise MauryError(
@@ -115,10 +115,17 @@ _TITLES = {
 def _stored(path: Path | None, kind: str) -> StoredExposures | None:
     if path is None:
         return None
+    return StoredExposures(_of_kind(path, kind))
+
+
+def _of_kind(path: Path, *kinds: str) -> SpectrumStore:
     store = SpectrumStore(path)
-    if store.settings["kind"] != kind:
-        raise MauryError(f"{path} is of the kind {store.settings['kind']!r}, but must be {kind!r}.")
-    return StoredExposures(store)
+    if store.settings["kind"] not in kinds:
+        raise MauryError(
+            f"{path} is of the kind {store.settings['kind']!r}, but must be "
+            f"{' or '.join(map(repr, kinds))}."
+        )
+    return store
 
 
 def _labels(found: Measurements) -> Iterator[Metric]:

@@ -23,9 +23,12 @@ from maury.datasets.exposures import (
 )
 from maury.datasets.splits import split_by_star
 from maury.datasets.starlight import StarSolver
+from maury.datasets.store import SETTINGS as STORE_SETTINGS
 from maury.datasets.store import SpectrumStore
 from maury.datasets.stored_exposures import StoredExposures
 from maury.datasets.training_source import ObservedExposures
+from maury.errors import GridError, MauryError
+from maury.grid import WavelengthGrid
 from maury.study.settings import SETTINGS
 from maury.synthesis.emulator import Emulator
 from maury.training.data import emulated_ranges, mock_archive
@@ -79,7 +82,7 @@ class TestExposures:
         Raises
         ------
         MauryError
-            If a store cannot be made or read, or has no test stars.
+            If a store cannot be made or read, or the archive does not suit the scale.
         """
         settings = SETTINGS[scale]
         common = _simulation(scale, "test")
@@ -135,16 +138,27 @@ def training_stores(
     -------
     tuple of str
         Overrides of recipes.
+
+    Raises
+    ------
+    MauryError
+        As of `TestExposures.open`.
     """
+    # First, for a user may have named what does not serve.
+    store = _archive(scale, folder, archive, report)
     sizes = {"train": SETTINGS[scale].stars, "val": SCALES[scale].validation}
-    overrides = []
+    overrides = [f"data.observed.store={_quoted(store.path)}"]
     for (split, n), entry in zip(sizes.items(), ("store", "validation"), strict=True):
         name = f"simulated-{split}"
         simulation = EtcSimulation(n=n, **_simulation(scale, split))
         _simulate(simulation, folder / name, report)
-        overrides.append(f"data.simulated.{entry}={folder / name}")
-    store = _archive(scale, folder, archive, report)
-    return (*overrides, f"data.observed.store={store.path}")
+        overrides.append(f"data.simulated.{entry}={_quoted(folder / name)}")
+    return tuple(overrides)
+
+
+def _quoted(path: object) -> str:
+    """A path as YAML that is not taken for anything else."""
+    return json.dumps(str(path), ensure_ascii=False)
 
 
 def _simulation(scale: str, split: str) -> dict[str, Any]:
@@ -169,7 +183,8 @@ def _workers(solver: StarSolver) -> int:
 
 def _finished(path: Path, settings: Mapping[str, Any], size: int) -> SpectrumStore | None:
     """A store that has all that is wanted; one by another version of the code is as good."""
-    if not path.is_dir():
+    # A kill in the first moment leaves a folder without settings, which filling takes up.
+    if not (path / STORE_SETTINGS).is_file():
         return None
     store = SpectrumStore(path)
     same = all(
@@ -182,8 +197,31 @@ def _finished(path: Path, settings: Mapping[str, Any], size: int) -> SpectrumSto
 
 def _archive(scale: str, folder: Path, archive: Path | None, report: Report) -> SpectrumStore:
     if archive is not None:
-        return SpectrumStore(archive)
+        return _named(archive, SCALES[scale].grid)
     mock, path = mock_archive(SCALES[scale]), folder / "runs" / MOCK_ARCHIVE
     return _finished(path, mock.settings(), len(mock.rows())) or simulate_archive(
         mock, path, workers=_workers(mock.solver), report=partial(report, MOCK_ARCHIVE)
     )
+
+
+def _named(archive: Path, grid: WavelengthGrid) -> SpectrumStore:
+    """A user's store, if networks can be trained and tested on it."""
+    store = SpectrumStore(archive)
+    theirs = store.grid
+    if (theirs.start, theirs.step, theirs.size) != (grid.start, grid.step, grid.size):
+        raise GridError(
+            f"{archive} has {theirs.size:,} pixels of {theirs.step:g} A from {theirs.start:g} A, "
+            f"but the study's scale has {grid.size:,} of {grid.step:g} A from {grid.start:g} A; "
+            f"make it by maury ingest --grid {grid.name}."
+        )
+    if store.frame != "barycentric":
+        raise MauryError(
+            f"{archive} is of the kind {store.settings['kind']!r}, in the {store.frame} frame; "
+            "observed exposures are barycentric."
+        )
+    if missing := [part for part, indices in split_by_star(store).items() if not len(indices)]:
+        raise MauryError(
+            f"{archive} has too few stars: none is in the {missing[0]} part, which is 90% (train), "
+            "5% (val) and 5% (test) of them by their names."
+        )
+    return store

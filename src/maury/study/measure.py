@@ -24,7 +24,13 @@ from maury.evaluation.metrics import reconstruction_errors
 from maury.study.exposures import JUDGED, TestExposures
 from maury.study.networks import StudiedNetwork
 
-__all__ = ["Measurements", "measure"]
+__all__ = [
+    "Measurements",
+    "measure",
+    "slow_exposures",
+    "true_velocity_scores",
+    "velocity_arguments",
+]
 
 BATCH = 32
 SEED = 1
@@ -108,7 +114,8 @@ def measure(
         values |= _simulated(network, exposures.simulated)
     errors = values.pop("observed_errors", {}) | values.pop("simulated_errors", {})
     if network.decodes and "rv" in network.names and exposures.simulated is not None:
-        values["true_rvis"] = _true_velocities(network, exposures.simulated, shifted)
+        numbers = slow_exposures(exposures.simulated, shifted)
+        values["true_rvis"] = true_velocity_scores(network, exposures.simulated, numbers)
     if interventions and network.encodes and network.decodes and exposures.generative is not None:
         values["gis"] = _general(network, exposures.generative)
     return Measurements(network.names, reconstruction=errors, **values)
@@ -153,7 +160,7 @@ def _observed(network: StudiedNetwork, source: ObservedExposures, shifted: int) 
         values["observed_errors"] = errors.of("observed")
         if "rv" in network.names:
             at = all_nodes[places]
-            common = _velocity_arguments(network) | {"valid": np.concatenate(masks)}
+            common = velocity_arguments(network) | {"valid": np.concatenate(masks)}
             values["rvis"] = velocity_intervention_scores(network.decode, at, **common)
             values["shifted_input"] = true_velocity_intervention_scores(
                 network.decode, at, np.concatenate(inputs), **common
@@ -191,13 +198,35 @@ def _simulated(network: StudiedNetwork, source: StoredExposures) -> dict[str, An
     return values
 
 
-def _true_velocities(
-    network: StudiedNetwork, source: StoredExposures, shifted: int
-) -> NDArray[np.float64]:
-    columns = _columns(network.names, source.labels.names)
+def slow_exposures(source: StoredExposures, most: int) -> NDArray[np.int64]:
+    """Places of so many simulated exposures, at random but always the same, of slow stars.
+
+    Shifted by 40 km/s they stay within the velocities of the training exposures.
+    """
     velocity = np.array([row["rv"] for row in source.rows])
     slow = np.flatnonzero(np.abs(velocity) <= FASTEST)
-    numbers = np.sort(np.random.default_rng(SEED).permutation(slow)[:shifted])
+    return np.sort(np.random.default_rng(SEED).permutation(slow)[:most])
+
+
+def true_velocity_scores(
+    network: StudiedNetwork, source: StoredExposures, numbers: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """True RVIS of simulated exposures, float64[spectrum, velocity].
+
+    What the network makes of a change of velocity is held against what a new simulation with that
+    velocity gives, without noise.
+
+    Parameters
+    ----------
+    network
+        One that decodes. If it does not encode, nodes are the true labels.
+    source
+        Simulated exposures.
+    numbers
+        Places of those that are shifted.
+    """
+    columns = _columns(network.names, source.labels.names)
+    velocity = np.array([source.rows[number]["rv"] for number in numbers])
     nodes, masks = [], []
     for few in _pieces(numbers):
         batch = source.batch(few)
@@ -208,8 +237,7 @@ def _true_velocities(
             nodes.append(network.nodes_of(batch.labels.numpy()[:, columns]))
 
     def truth(rows: NDArray[np.intp], change: float) -> NDArray[np.float32]:
-        moved = velocity[numbers[rows]] + change
-        batch = source.batch(numbers[rows], noise=False, rv=moved)
+        batch = source.batch(numbers[rows], noise=False, rv=velocity[rows] + change)
         return network.normalize(batch.flux, batch.valid)
 
     return true_velocity_intervention_scores(
@@ -217,7 +245,7 @@ def _true_velocities(
         np.concatenate(nodes),
         truth,
         valid=np.concatenate(masks),
-        **_velocity_arguments(network),
+        **velocity_arguments(network),
     )
 
 
@@ -276,7 +304,8 @@ class _Errors:
         return {name + kind: np.concatenate(parts) for kind, parts in self.found.items()}
 
 
-def _velocity_arguments(network: StudiedNetwork) -> dict[str, Any]:
+def velocity_arguments(network: StudiedNetwork) -> dict[str, Any]:
+    """What scores of interventions in velocity need to know of a network."""
     node = network.names.index("rv")
     return {
         "wavelength": network.network.grid.wavelength,

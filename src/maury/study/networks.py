@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from maury.inference.runtime import fast
+from maury.models.latent import Posterior
 from maury.models.network import Network
 from maury.models.weights import load_network
 
@@ -27,7 +28,7 @@ class StudiedNetwork:
     Parameters
     ----------
     network : Network
-        Trained; it is used in eval mode.
+        Trained; it is used in eval mode, on its device.
 
     Attributes
     ----------
@@ -41,13 +42,14 @@ class StudiedNetwork:
 
     def __init__(self, network: Network, sha256: str = "") -> None:
         self.network = fast(network.eval())
+        self.device = next(network.parameters()).device
         self.names = network.labels.names
         self.scale = np.array(network.normalizer.scale)
         self.sha256 = sha256
 
     @classmethod
     def load(cls, card: Path) -> StudiedNetwork:
-        """The network of a card.
+        """The network of a card, on a GPU if there is one.
 
         Raises
         ------
@@ -55,7 +57,8 @@ class StudiedNetwork:
             If card or weights cannot be read or do not match.
         """
         network, facts = load_network(card)
-        return cls(network, facts.weights.sha256)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return cls(network.to(device), facts.weights.sha256)
 
     @property
     def encodes(self) -> bool:
@@ -70,32 +73,30 @@ class StudiedNetwork:
     @torch.inference_mode()
     def normalize(self, flux: torch.Tensor, valid: torch.Tensor) -> Array:
         """Fluxes as the other methods take and give them, [batch, pixel]."""
-        return self.network.normalize(flux, valid).numpy()
+        return self.network.normalize(flux.to(self.device), valid.to(self.device)).cpu().numpy()
 
     @torch.inference_mode()
     def encode(self, spectra: Array) -> Array:
         """Nodes [batch, node] of normalised spectra; means, never a sample."""
-        prepared = torch.from_numpy(spectra) - self.network.preprocessing.offset
-        nodes = self.network.posterior(prepared).mean
+        nodes = self._posterior(spectra).mean
         if self.network.supervised:
-            return nodes.numpy()
-        return torch.cat([self._labels(nodes), nodes], dim=1).numpy()
+            return nodes.cpu().numpy()
+        return torch.cat([self._labels(nodes), nodes], dim=1).cpu().numpy()
 
     @torch.inference_mode()
     def log_variance(self, spectra: Array) -> Array | None:
         """Log-variance of the nodes of a variational network, [batch, node]."""
-        prepared = torch.from_numpy(spectra) - self.network.preprocessing.offset
-        variance = self.network.posterior(prepared).log_variance
-        return None if variance is None else variance.numpy()
+        variance = self._posterior(spectra).log_variance
+        return None if variance is None else variance.cpu().numpy()
 
     @torch.inference_mode()
     def decode(self, nodes: Array) -> Array:
         """Normalised spectra [batch, pixel] of nodes."""
-        given = torch.from_numpy(np.ascontiguousarray(nodes, dtype=np.float32))
+        given = torch.from_numpy(np.ascontiguousarray(nodes, dtype=np.float32)).to(self.device)
         if not self.network.supervised:
             labels, own = given[:, : len(self.names)], given[:, len(self.names) :]
             given = self.network.parts["readout"].intervene(own, labels)  # type: ignore[operator]
-        return self.network.decode(given).numpy()
+        return self.network.decode(given).cpu().numpy()
 
     def labels(self, nodes: Array) -> NDArray[np.float64]:
         """Labels in physical units, [batch, label]."""
@@ -107,6 +108,10 @@ class StudiedNetwork:
         known = torch.from_numpy(np.asarray(labels, dtype=np.float32))
         nodes = self.network.normalizer.normalize(known)
         return torch.nn.functional.pad(nodes, (0, self.network.unknown)).numpy()
+
+    def _posterior(self, spectra: Array) -> Posterior:
+        prepared = torch.from_numpy(spectra).to(self.device) - self.network.preprocessing.offset
+        return self.network.posterior(prepared)
 
     def _labels(self, nodes: torch.Tensor) -> torch.Tensor:
         known = self.network.normalized_labels(nodes)

@@ -37,7 +37,10 @@ class Results:
 
 
 def group_error(measurements: Measurements, group: str, *, observed: bool = True) -> Estimate:
-    """NMAE of the intrinsic or extrinsic labels, over the spread of the true ones."""
+    """NMAE of the intrinsic or extrinsic labels, over the spread of the true ones.
+
+    Labels that are known for no spectrum, or alike in all of them, are left out.
+    """
     true = measurements.true if observed else measurements.simulated_true
     predicted = measurements.predicted if observed else measurements.simulated_predicted
     assert true is not None and predicted is not None
@@ -53,4 +56,6 @@ def score(values: NDArray[np.float64]) -> Estimate:
 
 
 def _judged(name: str, group: str, true: NDArray[np.float64]) -> bool:
-    return LABELS[name].group == group and name != "pwv" and bool(np.isfinite(true).any())
+    # Where all spectra have the same label there is no spread to judge its errors by.
+    varies = np.unique(true[np.isfinite(true)]).size > 1
+    return LABELS[name].group == group and name != "pwv" and varies

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from maury.datasets.exposures import ETC_LABELS
 from maury.datasets.splits import split_by_star
@@ -18,12 +17,10 @@ from maury.datasets.store import SpectrumStore
 from maury.datasets.stored_exposures import StoredExposures
 from maury.datasets.training_source import ObservedExposures
 from maury.errors import MauryError
-from maury.evaluation.interventions import (
-    true_velocity_intervention_scores,
-    velocity_intervention_scores,
-)
-from maury.inference.runtime import fast
+from maury.evaluation.interventions import velocity_intervention_scores
 from maury.models.network import Network
+from maury.study.measure import slow_exposures, true_velocity_scores, velocity_arguments
+from maury.study.networks import StudiedNetwork
 from maury.training.recipe import Recipe, SimulatedAsInPaper
 
 __all__ = ["Criterion", "Score", "ValidationExposures", "velocity_score"]
@@ -32,7 +29,6 @@ Criterion = Literal["rvis", "true_rvis"]
 
 SEED = 1
 BATCH = 32
-FASTEST = 60.0  # km/s: shifted by 40 these stay within the velocities of the training exposures
 
 
 class Score(NamedTuple):
@@ -106,14 +102,11 @@ class ValidationExposures:
         if not part.size:
             raise MauryError(f"{store.path} has no star in the validation part of its split.")
         simulated = StoredExposures(SpectrumStore(settings.validation))
-        velocity = np.array([row["rv"] for row in simulated.rows])
-        slow = np.flatnonzero(np.abs(velocity) <= FASTEST)
+        slow = slow_exposures(simulated, size)
         if not slow.size:
-            raise MauryError(
-                f"{simulated.store.path} has no exposure with a velocity within {FASTEST:g} km/s."
-            )
+            raise MauryError(f"{simulated.store.path} has no exposure of a slow star.")
         observed = ObservedExposures(store, ETC_LABELS, indices=_some(part, size))
-        return cls(observed, simulated, _some(slow, size))
+        return cls(observed, simulated, slow)
 
     @property
     def hash(self) -> str:
@@ -145,47 +138,23 @@ def velocity_score(network: Network, exposures: ValidationExposures, by: Criteri
     by
         Which of the two.
     """
-    network, device = fast(network), next(network.parameters()).device
-    node = network.labels.names.index("rv")
-    common: dict[str, Any] = {
-        "wavelength": network.grid.wavelength,
-        "node": node,
-        "scale": network.normalizer.scale[node],
-        "batch": BATCH,
-    }
-
-    def decode(nodes: NDArray[np.float32]) -> NDArray[np.float32]:
-        return network.decode(torch.from_numpy(nodes).to(device)).cpu().numpy()
-
-    def encode(flux: Tensor, valid: Tensor) -> NDArray[np.float32]:
-        return network.encode(flux.to(device), valid.to(device)).nodes.cpu().numpy()
-
-    if by == "rvis":
-        indices = exposures.observed.indices
-        batches = [exposures.observed.at(few) for few in _pieces(indices)]
-        nodes = np.concatenate([encode(batch.flux, batch.valid) for batch in batches])
-        valid = np.concatenate([batch.valid.numpy() for batch in batches])
-        return Score.of(velocity_intervention_scores(decode, nodes, valid=valid, **common))
-
-    source, numbers = exposures.simulated, exposures.numbers
-    simulated = [source.batch(few) for few in _pieces(numbers)]
-    nodes = np.concatenate([encode(batch.flux, batch.valid) for batch in simulated])
-    valid = np.concatenate([batch.valid.numpy() for batch in simulated])
-    velocity = np.array([source.rows[number]["rv"] for number in numbers])
-
-    def truth(rows: NDArray[np.intp], change: float) -> NDArray[np.float32]:
-        batch = source.batch(numbers[rows], noise=False, rv=velocity[rows] + change)
-        flux, seen = batch.flux.to(device), batch.valid.to(device)
-        return network.normalize(flux, seen).cpu().numpy()
-
-    scores = true_velocity_intervention_scores(decode, nodes, truth, valid=valid, **common)
+    studied = StudiedNetwork(network)
+    if by == "true_rvis":
+        return Score.of(true_velocity_scores(studied, exposures.simulated, exposures.numbers))
+    source, nodes, masks = exposures.observed, [], []
+    for start in range(0, len(source.indices), BATCH):
+        batch = source.at(source.indices[start : start + BATCH])
+        nodes.append(studied.encode(studied.normalize(batch.flux, batch.valid)))
+        masks.append(batch.valid.numpy())
+    scores = velocity_intervention_scores(
+        studied.decode,
+        np.concatenate(nodes),
+        valid=np.concatenate(masks),
+        **velocity_arguments(studied),
+    )
     return Score.of(scores)
 
 
 def _some(numbers: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """So many at random, always the same."""
     return np.sort(np.random.default_rng(SEED).permutation(numbers)[:most])
-
-
-def _pieces(numbers: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    return [numbers[start : start + BATCH] for start in range(0, len(numbers), BATCH)]
