@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,13 @@ from maury.study.settings import SETTINGS
 from maury.training.scale import SCALES
 
 
+def _replace(patch: pytest.MonkeyPatch, old: object, new: object) -> None:
+    for module in list(sys.modules.values()):
+        if getattr(module, "__name__", "").startswith(("maury.study", "maury.training")):
+            for name in [name for name, value in vars(module).items() if value is old]:
+                patch.setattr(module, name, new)
+
+
 def _shrink(patch: pytest.MonkeyPatch) -> None:
     tiny = replace(SCALES["tiny"], spectra=8, validation=8, stars=24, exposures=1.0)
     settings = replace(
@@ -20,24 +29,28 @@ def _shrink(patch: pytest.MonkeyPatch) -> None:
         overrides=("epochs=1", "training.batch=4", "optimizer.lr=1e-3"),
         stars=8,
         simulated=8,
-        observed=6,
+        observed=10,
         cores=2,
         variations=2,
         shifted=3,
     )
-    for module in (
-        "training.scale",
-        "training.recipe",
-        "study.exposures",
-        "study.program",
-        "study.figures",
-    ):
-        patch.setattr(f"maury.{module}.SCALES", {"tiny": tiny})
-    for module in ("exposures", "plan", "program"):
-        patch.setattr(f"maury.study.{module}.SETTINGS", {"tiny": settings})
+    _replace(patch, SCALES, {"tiny": tiny})
+    _replace(patch, SETTINGS, {"tiny": settings})
     # Of 20 stars one would be tested.
-    patch.setattr(splits, "TRAIN", 0.4)
+    patch.setattr(splits, "TRAIN", 0.3)
     patch.setattr(splits, "VALIDATION", 0.2)
+
+
+@pytest.fixture(scope="session")
+def shrink() -> Callable[[pytest.MonkeyPatch], None]:
+    """Makes the smallest scale smaller, for what is made once for all tests."""
+    return _shrink
+
+
+@pytest.fixture(scope="session")
+def replaced() -> Callable[[pytest.MonkeyPatch, object, object], None]:
+    """Puts something in the place of something else, wherever the study has imported it."""
+    return _replace
 
 
 @pytest.fixture

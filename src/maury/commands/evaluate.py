@@ -64,7 +64,7 @@ def evaluate(
     else:
         for card in dict.fromkeys(record["card"] for record in records):
             rows = [
-                record | {"text": format_value(record["value"] or math.nan, record["error"])}
+                record | {"text": format_value(_or_nan(record["value"]), record["error"])}
                 for record in records
                 if record["card"] == card
             ]
@@ -74,6 +74,10 @@ def evaluate(
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 _COLUMNS = (
