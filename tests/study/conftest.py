@@ -32,7 +32,7 @@ def _shrink(patch: pytest.MonkeyPatch) -> None:
         observed=10,
         cores=2,
         variations=2,
-        shifted=3,
+        shifted=2,
     )
     _replace(patch, SCALES, {"tiny": tiny})
     _replace(patch, SETTINGS, {"tiny": settings})
