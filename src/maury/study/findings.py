@@ -71,11 +71,21 @@ def _mixing(results: Results) -> Verdict:
     all_real, all_mixed = (_intrinsic(results, f"cnn-{d}") for d in ("real", "mix"))
     helps = few_mixed.value + few_mixed.error < few_real.value - few_real.error
     change = all_mixed.value / all_real.value - 1
+    names = [name for name in results.models["cnn-real-1percent"].names if name != "pwv"]
+    single = ", ".join(
+        " ".join(
+            (
+                name,
+                *(f"{_mae(results, f'cnn-{d}-1percent', name).value:.3g}" for d in ("real", "mix")),
+            )
+        )
+        for name in names
+    )
     return helps and abs(change) < ALIKE, (
         f"Intrinsic NMAE of the CNN with 1% of the labels: real {_text(few_real)}, mixed "
         f"{_text(few_mixed)} ({few_mixed.value / few_real.value - 1:+.0%}); with all: real "
         f"{_text(all_real)}, mixed {_text(all_mixed)} ({change:+.0%}; within {ALIKE:.0%} counts "
-        "as hardly)."
+        f"as hardly). MAE with 1% by label, real and mixed: {single}."
     )
 
 
