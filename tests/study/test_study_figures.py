@@ -123,9 +123,7 @@ FIGURES = {
     "fig6": ["fig6"],
     "fig7": ["fig7"],
     "fig8": ["fig8"],
-    "figB": [
-        f"figB-{part}" for part in ("encoder", "cnn-decoder", "resnet-decoder", "film-decoder")
-    ],
+    "figB": [f"figB-{part}" for part in ("encoder", "cnn-decoder", "resnet-decoder")],
     "figD1": ["figD1"],
     "traversal": [
         f"traversal-{model}-{label}"

@@ -51,4 +51,6 @@ def stages() -> Iterator[Report]:
     try:
         yield report
     finally:
-        bars.stop()
+        # Stopping bars that were never drawn writes an empty line.
+        if bars.live.is_started:
+            bars.stop()

@@ -130,8 +130,8 @@ def study(
     hours = sum(training_seconds(run, folder / RUNS) for run in runs) / 3600
     facts = {
         "scale": f"{scale}: {SCALES[scale].grid.size:,} pixels of {SCALES[scale].grid.step:g} Å, "
-        f"{runs[0].recipe.number_of_epochs if runs else 0} epochs of "
-        f"{SCALES[scale].spectra:,} exposures for every model",
+        f"{SCALES[scale].spectra:,} exposures in an epoch, epochs: "
+        f"{runs[0].recipe.number_of_epochs if runs else 'none'} for every model",
         "command": command,
         "commit": commit(),
         "observed exposures": "mock archive" if exposures.mock else "store of --observed",

@@ -27,9 +27,7 @@ from maury.labels import HARPS_LABELS, LABELS, Normalizer
 from maury.models.plain import plain
 from maury.models.zoo import ZOO, build
 from maury.study.drawing import Drawing
-from maury.study.plan import (
-    MODELS,
-)
+from maury.study.plan import MODELS
 from maury.training.scale import SCALES
 
 __all__ = [
@@ -91,7 +89,7 @@ def draw_decoders(drawing: Drawing) -> Drawn:
 
 
 def draw_architectures(drawing: Drawing) -> Drawn:
-    for name in ("encoder", "cnn-decoder", "resnet-decoder", "film-decoder"):
+    for name in ("encoder", "cnn-decoder", "resnet-decoder"):
         caption = "Layers, their outputs and parameters on the full HARPS grid."
         yield name, caption, network_diagram(_layers(name), name)
 
