@@ -147,7 +147,7 @@ def test_the_error_of_the_normalized_error_is_its_scatter_where_labels_are_missi
         found = normalized_mean_absolute_error(true, predicted, scale)
         values.append(found.value)
         errors.append(found.error)
-    # A scatter of 600 values is known within 3 per cent; independent labels would give a quarter less.
+    # A scatter of 600 values is known within 3%; independent labels would give a quarter less.
     assert np.mean(errors) == pytest.approx(np.std(values, ddof=1), rel=0.08)
 
 
