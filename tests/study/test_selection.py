@@ -20,10 +20,11 @@ from maury.datasets.store import SpectrumStore
 from maury.errors import MauryError, RecipeError, TargetError
 from maury.evaluation.interventions import velocity_intervention_scores
 from maury.study import selection
+from maury.study.measure import FASTEST
 from maury.study.networks import StudiedNetwork
 from maury.study.selection import select
 from maury.study.settings import SETTINGS
-from maury.study.validation import FASTEST, Score, ValidationExposures
+from maury.study.validation import Score, ValidationExposures
 from maury.training import scale
 from maury.training.recipe_file import read_recipe
 from maury.training.run import TrainingError
