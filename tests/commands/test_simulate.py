@@ -18,7 +18,9 @@ from maury.datasets.workers import Outcome
 from maury.errors import SynthesisError, TargetError
 from maury.synthesis.synthesize import synthesize
 
-SET = "--n 12 --sampling sobol --seed 7 --teff 4500:6500 --start 5150 --stop 5250".split()
+# More than a process computes in the moment that a signal takes to arrive.
+SIZE = 20
+SET = f"--n {SIZE} --sampling sobol --seed 7 --teff 4500:6500 --start 5150 --stop 5250".split()
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("seds") / "whole"
     result = run(*SET, "--out", str(folder), "--workers", "1")
     assert result.exit_code == 0, result.stderr
-    assert "12 of 12 spectra, 10,001 pixels, 5150.00-5250.00 A in air" in result.stderr
+    assert f"{SIZE} of {SIZE} spectra, 10,001 pixels, 5150.00-5250.00 A in air" in result.stderr
     return folder
 
 
@@ -87,7 +89,7 @@ def test_killed_interrupted_and_resumed_is_as_uninterrupted(
     process.kill()
     process.communicate()
     killed = SpectrumStore(folder).catalogue.to_pylist()
-    assert 3 <= len(killed) < 12
+    assert 3 <= len(killed) < SIZE
     # The workers notice that they are alone, and go.
     wait_for(lambda: not any(Path(f"/proc/{number}").exists() for number in workers))
 
@@ -98,7 +100,7 @@ def test_killed_interrupted_and_resumed_is_as_uninterrupted(
     assert process.returncode == 130
     assert complaints.splitlines()[-1] == f"Stopped; the same command finishes {folder}."
     assert "Traceback" not in complaints
-    assert len(killed) < SpectrumStore(folder).done.size < 12
+    assert len(killed) < SpectrumStore(folder).done.size < SIZE
 
     assert run(*SET, "--out", str(folder), "--workers", "1").exit_code == 0
     after = SpectrumStore(folder).catalogue.to_pylist()
