@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "ArchiveError",
     "GridError",
     "MauryError",
     "ReadError",
@@ -28,6 +29,10 @@ class MauryError(Exception):
 
 class ReadError(MauryError):
     """A file that cannot be read as a spectrum."""
+
+
+class ArchiveError(MauryError):
+    """A service over the network that refuses, fails or sends what cannot be used."""
 
 
 class SpectrumError(MauryError):
