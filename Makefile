@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SPECTRA ?=
+# Processes that tests run in; each takes one core and some 2 GB.
+WORKERS ?= 2
 export MPLBACKEND ?= Agg
 
 .PHONY: run test lint types contract check clean
@@ -17,7 +19,7 @@ run: $(VENV)/.installed
 	SPECTRA="$(SPECTRA)" $(BIN)/python -m maury.demo
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
