@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from maury.wavelength import SPEED_OF_LIGHT
+
+# Test modules are imported by their paths; the package `stand_in`, which several share, by name.
+sys.path.append(str(Path(__file__).parent / "archive"))
+
+if TYPE_CHECKING:
+    from outside import Outside
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--network``."""
+    parser.addoption(
+        "--network", action="store_true", help="also run the tests that ask the real services"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what asks the real services, unless it is asked for."""
+    if config.getoption("--network"):
+        return
+    skip = pytest.mark.skip(reason="asks the real services: only with --network")
+    for item in items:
+        if "network" in item.keywords:
+            item.add_marker(skip)
 
 
 class LineForest:
@@ -42,3 +70,26 @@ class LineForest:
 def line_forest() -> LineForest:
     """A stand-in for the emulator of intrinsic spectra."""
     return LineForest()
+
+
+@pytest.fixture
+def services() -> Iterator[Outside]:
+    """A local server that plays ESO, SIMBAD, MAST and SWEET-Cat, for one test.
+
+    ``services.services`` are the addresses for `maury.archive`, ``services.session`` a session that
+    is not patient, and ``services.environment`` the same addresses for a process or `monkeypatch`.
+    What the services hold is in ``services.eso`` (``.products``, ``.users``, ``.content(dp_id)``),
+    ``.simbad``, ``.mast`` and ``.sweetcat``, and may be changed. Failures are switched on by::
+
+        from stand_in import failures
+
+        services.fail("eso_files", failures.cut(0.5), times=2, matching=dp_id)
+
+    and what was asked is in ``services.asked("eso_files")``; see `stand_in.world.StandIn`.
+    """
+    from outside import Outside
+
+    outside = Outside()
+    yield outside
+    outside.close()
+    assert not outside.defects, outside.defects[0]
