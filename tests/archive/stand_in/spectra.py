@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from functools import lru_cache
 from typing import Any
@@ -60,9 +59,9 @@ def _file(items: tuple[tuple[str, Any], ...], covers: tuple[float, float]) -> by
     _set(table.header, _table_header(wave, row))
     primary = fits.PrimaryHDU()
     _set(primary.header, _primary_header(row, star))
-    buffer = io.BytesIO()
-    fits.HDUList([primary, table]).writeto(buffer)
-    return buffer.getvalue()
+    # As they lie in memory: astropy turns each number around, and takes its time for it.
+    parts = [hdu.header.tostring().encode() for hdu in (primary, table)] + [data.tobytes()]
+    return b"".join(parts) + bytes(-data.nbytes % 2880)
 
 
 def _flux(wave: np.ndarray, star: Star, snr: float, seed: int) -> np.ndarray:
