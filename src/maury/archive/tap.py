@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
-import requests
 from astropy import units
 from astropy.io.votable import parse
 from astropy.io.votable.exceptions import VOWarning
@@ -15,22 +13,13 @@ from astropy.table import Table
 from pyvo.dal import DALFormatError, DALOverflowWarning, DALQueryError, TAPQuery
 from pyvo.dal.query import DALResults
 
-from maury.archive.session import ArchiveSession, check
+from maury.archive import answers
+from maury.archive.session import ArchiveSession
 from maury.errors import ArchiveError
 
 __all__ = ["escape", "query"]
 
-READINGS = 3
-"""How often a question is asked whose answer breaks off on the way."""
-
-UNREADABLE = (
-    requests.RequestException,
-    DALFormatError,
-    VOWarning,
-    OSError,
-    ValueError,
-    LookupError,
-)
+BROKEN = (*answers.BROKEN, DALFormatError, VOWarning)
 """What is raised where an answer breaks off or is no VOTable."""
 
 
@@ -81,7 +70,12 @@ def query(
     question = TAPQuery(
         url, adql, maxrec=maxrec, uploads=dict(uploads or {}), session=session or ArchiveSession()
     )
-    table, overflow = _ask(question, service_name)
+    table, overflow = answers.whole(
+        question.submit,
+        lambda body: _read(body, service_name),
+        service_name=service_name,
+        broken=BROKEN,
+    )
     if overflow and not allow_overflow:
         raise ArchiveError(
             f"{service_name} sends only the first {len(table):,} rows of its answer; "
@@ -101,24 +95,6 @@ def escape(text: str) -> str:
     "NAME Barnard''s star"
     """
     return text.replace("'", "''")
-
-
-def _ask(question: TAPQuery, service: str) -> tuple[Table, bool]:
-    """The answer and whether it is cut off; asked for anew where it breaks off on the way."""
-    for _ in range(READINGS):
-        response = question.submit()
-        try:
-            answer = _read(response.content, service)
-        except UNREADABLE:
-            # A status or a web page tells more than what the parser makes of it.
-            check(response, f"a question to {service}")
-            continue
-        check(response, f"a question to {service}")
-        return answer
-    host = urlsplit(question.baseurl).netloc
-    raise ArchiveError(
-        f"{service} ({host}) sends an answer that breaks off or is no VOTable; try again later."
-    )
 
 
 def _read(body: bytes, service: str) -> tuple[Table, bool]:
