@@ -16,6 +16,7 @@ from maury.errors import MauryError
 
 __all__ = [
     "FORMAT_VERSION",
+    "JOURNAL",
     "MANIFEST",
     "NAME",
     "SPECTRA",
@@ -31,6 +32,9 @@ __all__ = [
 
 NAME = "manifest.parquet"
 """What a folder's manifest is called."""
+
+JOURNAL = "manifest.journal"
+"""What became of products since the manifest was written: beside it, one line of JSON each."""
 
 SPECTRA = "spectra"
 """Where the files are: a folder beside the manifest."""
@@ -110,7 +114,9 @@ def locate(path: str | Path) -> Path:
 
 
 def read(path: str | Path) -> pa.Table:
-    """A manifest from its file.
+    """A manifest from its file, with what its journal tells.
+
+    It may be read while files are being fetched.
 
     Parameters
     ----------
@@ -120,7 +126,7 @@ def read(path: str | Path) -> pa.Table:
     Returns
     -------
     pyarrow.Table
-        With the schema `MANIFEST`, as it was written.
+        With the schema `MANIFEST`, in the order in which it was written.
 
     Raises
     ------
@@ -128,6 +134,8 @@ def read(path: str | Path) -> pa.Table:
         If it is not there, or not a manifest.
     """
     file = locate(path)
+    # The journal first: its lines may move to the manifest meanwhile, but never back.
+    states = _read_journal(file.with_name(JOURNAL)) if file.name == NAME else []
     try:
         table = pq.read_table(file, partitioning=None)
     except FileNotFoundError:
@@ -138,7 +146,8 @@ def read(path: str | Path) -> pa.Table:
     except pa.ArrowException as error:
         why = str(error).split("\n")[0].rstrip(".")
         raise MauryError(f"{file} cannot be read as a manifest ({why}).") from None
-    return check(table, str(file))
+    table = check(table, str(file))
+    return update(table, states) if states else table
 
 
 def write(table: pa.Table, path: str | Path) -> None:
@@ -206,6 +215,23 @@ def check(table: pa.Table, name: str) -> pa.Table:
     table = pa.table(columns, schema=MANIFEST)
     _check_rows(table, name)
     return table
+
+
+def _read_journal(path: Path) -> list[dict[str, Any]]:
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise MauryError(f"{path} cannot be read ({error.strerror}).") from None
+    try:
+        # What follows the last line break is empty, or was being written in the moment of a kill.
+        rows = [json.loads(line) for line in lines[:-1]]
+        return list({row["dp_id"]: row for row in rows}.values())
+    except (ValueError, LookupError, TypeError):
+        raise MauryError(
+            f"{path} is damaged; delete it, and maury fetch finds anew what it told."
+        ) from None
 
 
 def _check_kind(metadata: Mapping[bytes, bytes], name: str) -> None:
