@@ -1,9 +1,9 @@
 """What SIMBAD knows of stars: position, motion, velocity and all names.
 
-SIMBAD (Wenger et al. 2000, A&AS 143, 9) is asked by its TAP service. Its table ``basic`` has one row
-an object, ``ident`` one an identifier, ``ids`` all identifiers of an object in one text with ``|``
-between. An uploaded table has at most 200,000 rows. Identifiers are compared without regard to
-blanks and to the case of acronyms, as astroquery's `SimbadClass.query_objects` relies on.
+SIMBAD (Wenger et al. 2000, A&AS 143, 9) is asked by its TAP service. Its table ``basic`` has one
+row an object, ``ident`` one an identifier, ``ids`` all identifiers of an object in one text with
+``|`` between. An uploaded table has at most 200,000 rows. Identifiers are compared without regard
+to blanks and to the case of acronyms, as astroquery's `SimbadClass.query_objects` relies on.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def near(
         return _ask(
             f"SELECT 'position' AS asked, {_SELECTED} FROM TAP_UPLOAD.asked AS asked "
             "JOIN basic ON 1 = CONTAINS(POINT('ICRS', basic.ra, basic.dec), "
-            f"CIRCLE('ICRS', asked.ra, asked.dec, {radius / 3600!r})) "
+            f"CIRCLE('ICRS', asked.ra, asked.dec, {radius / 3600:.9f})) "
             "LEFT JOIN ids ON ids.oidref = basic.oid WHERE basic.otype = '*..'",
             {"ra": places[chunk, 0].tolist(), "dec": places[chunk, 1].tolist()},
             services=services,
@@ -223,8 +223,8 @@ def velocity(
 ) -> tuple[NDArray, NDArray]:
     """Radial velocities from SIMBAD's columns, whichever of three ways they were published in.
 
-    For ``kind`` (``rvz_type``) ``v`` it is ``rvz_radvel``. For ``z`` and ``c`` (a redshift, and that
-    times the velocity of light) it follows from ``rvz_redshift`` by special relativity, as on
+    For ``kind`` (``rvz_type``) ``v`` it is ``rvz_radvel``. For ``z`` and ``c`` (a redshift, and
+    that times the velocity of light) it follows from ``rvz_redshift`` by special relativity, as on
     SIMBAD's pages: ``1 + z = sqrt((1 + v/c) / (1 - v/c))``. ``rvz_err`` is of what was published.
 
     Parameters
@@ -286,7 +286,9 @@ def _objects(table: Table) -> pa.Table:
     """SIMBAD's columns as ours."""
     identifiers = [_identifiers(text) for text in _texts(table["ids"])]
     rv, rv_error = velocity(
-        *(_numbers(table[name]) for name in ("rvz_radvel", "rvz_redshift", "rvz_err")),
+        _numbers(table["rvz_radvel"]),
+        _numbers(table["rvz_redshift"]),
+        _numbers(table["rvz_err"]),
         _texts(table["rvz_type"]),
     )
     bibcodes = _texts(table["rvz_bibcode"])
@@ -331,7 +333,11 @@ def _number(text: str | None) -> int | None:
 
 
 def _numbers(column: Any) -> NDArray:
-    return np.ma.filled(np.ma.asarray(column).astype(float), np.nan)
+    values = np.ma.asarray(column)
+    if values.dtype == np.float32:
+        # 0.01 in single precision is 0.01, and not 0.00999999977.
+        values = np.ma.array([float(str(value)) for value in values.data], mask=values.mask)
+    return np.ma.filled(values.astype(float), np.nan)
 
 
 def _texts(column: Any) -> list[str | None]:
