@@ -225,12 +225,13 @@ def velocity(
 
     For ``kind`` (``rvz_type``) ``v`` it is ``rvz_radvel``. For ``z`` and ``c`` (a redshift, and
     that times the velocity of light) it follows from ``rvz_redshift`` by special relativity, as on
-    SIMBAD's pages: ``1 + z = sqrt((1 + v/c) / (1 - v/c))``. ``rvz_err`` is of what was published.
+    SIMBAD's pages: ``1 + z = sqrt((1 + v/c) / (1 - v/c))``. What the error of a redshift is in,
+    SIMBAD does not say: none is given.
 
     Parameters
     ----------
     radial_velocity, redshift, error : array_like, shape (n,)
-        ``rvz_radvel`` (km/s), ``rvz_redshift`` and ``rvz_err`` (km/s; for ``z`` without unit).
+        ``rvz_radvel`` (km/s), ``rvz_redshift`` and ``rvz_err`` (km/s).
     kind : sequence of str or None
         ``rvz_type``.
 
@@ -242,8 +243,8 @@ def velocity(
     Examples
     --------
     >>> rv, rv_error = velocity([-22.6, 5.0], [np.nan, 1e-4], [0.1, 1e-6], ["v", "z"])
-    >>> rv.round(4).tolist(), rv_error.round(4).tolist()
-    ([-22.6, 29.9777], [0.1, 0.2998])
+    >>> rv.round(4).tolist(), rv_error.tolist()
+    ([-22.6, 29.9777], [0.1, nan])
     """
     rv, z, sigma = (np.array(values, float) for values in (radial_velocity, redshift, error))
     for row, way in enumerate(kind):
@@ -251,8 +252,9 @@ def velocity(
             continue
         stretch = (1 + z[row]) ** 2
         rv[row] = LIGHT * (stretch - 1) / (stretch + 1)
+        # By how much v changes with cz.
         slope = 4 * (1 + z[row]) / (stretch + 1) ** 2
-        sigma[row] *= slope if way == "c" else slope * LIGHT
+        sigma[row] = slope * sigma[row] if way == "c" else np.nan
     return rv, np.where(np.isfinite(rv), sigma, np.nan)
 
 

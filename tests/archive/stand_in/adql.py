@@ -181,6 +181,10 @@ def _angle(ra: float, dec: float, other_ra: float, other_dec: float) -> float:
 
 
 def _compare_identifiers(one: str, other: str) -> int:
+    for family, member in ((one, other), (other, one)):
+        if family.endswith(".."):
+            # SIMBAD takes "*.." for a star or any kind of star, whose types all end with "*".
+            return int(not member.endswith("*"))
     a, b = _plain(one), _plain(other)
     return (a > b) - (a < b)
 
