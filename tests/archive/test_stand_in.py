@@ -60,13 +60,18 @@ def test_regions_hold_what_is_within_them(services):
 
 def test_names_of_an_uploaded_table_are_compared_as_simbad_does(services):
     simbad = TAPService(services.services.simbad_tap, session=services.session)
-    asked = Table({"name": ["HD 10700", "gl 581", "alf Cen B", "nobody"]})
+    names = ["HD 10700", "gl 581", "alf Cen B", "HD189733B", "HD189733b", "nobody"]
+    asked = Table({"name": names})
     table = simbad.run_sync(NAMES + JOINS, uploads={"asked": asked}).to_table()
     assert dict(table.iterrows()) == {
         "HD 10700": "* tau Cet",
         "gl 581": "BD-07  4003",
         "alf Cen B": "* alf Cen B",
+        "HD189733B": "HD 189733B",
+        "HD189733b": "HD 189733b",
     }
+    stars = simbad.run_sync("SELECT main_id FROM basic WHERE otype = '*..'").to_table()
+    assert "HD 189733" in stars["main_id"] and "HD 189733b" not in stars["main_id"]
 
 
 @pytest.mark.parametrize("covers", [spectra.CHUNK, spectra.HARPS_RANGE])

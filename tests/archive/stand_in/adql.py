@@ -181,16 +181,16 @@ def _angle(ra: float, dec: float, other_ra: float, other_dec: float) -> float:
 
 
 def _compare_identifiers(one: str, other: str) -> int:
-    for family, member in ((one, other), (other, one)):
-        if family.endswith(".."):
-            # SIMBAD takes "*.." for a star or any kind of star, whose types all end with "*".
-            return int(not member.endswith("*"))
     a, b = _plain(one), _plain(other)
     return (a > b) - (a < b)
 
 
 def _plain(identifier: str) -> str:
-    """An identifier as SIMBAD compares it: it takes "m1", "M 1" and "M   1" for the same."""
+    """An identifier as SIMBAD compares it: it takes "m1", "M 1" and "M   1" for the same.
+
+    The letter of a component ("HD 189733B") is another than that of a planet ("HD 189733b").
+    """
     text = re.sub(r"^(NAME |V\* |\*+ )", "", identifier.strip())
-    text = re.sub(r"\s+", "", text).casefold()
-    return re.sub(r"^gl(?=\d)", "gj", text)
+    letter = re.search(r"(?<=[\d ])[A-Za-z]$", text)
+    text = re.sub(r"\s+", "", text[: letter.start()] if letter else text).casefold()
+    return re.sub(r"^gl(?=\d)", "gj", text) + (letter.group() if letter else "")

@@ -1,9 +1,12 @@
-"""SIMBAD: its tables basic, ident, ids and flux, asked by TAP."""
+"""SIMBAD: its tables basic, ident and ids, asked by TAP."""
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from stand_in.adql import Table
-from stand_in.stars import STARS
+from stand_in.stars import STARS, Star
 from stand_in.tap import TapService
 from stand_in.votable import Field
 
@@ -32,10 +35,15 @@ _BASIC = (
 )
 _IDENT = (Field("oidref", "long", ucd="meta.record"), Field("id", ucd="meta.id"))
 _IDS = (Field("oidref", "long", ucd="meta.record"), Field("ids", ucd="meta.id"))
-_FLUX = (
-    Field("oidref", "long", ucd="meta.record"),
-    Field("filter", ucd="meta.code"),
-    Field("flux", "float", "mag", "phot.flux"),
+
+# What is no single star: a planet where its star is, and a double star as a whole.
+_OTHERS = (
+    ("HD 189733b", "Pl", "HD 189733", 300.182137, 22.710854),
+    ("* alf Cen", "**", "* alf Cen A", 219.873833, -60.832222),
+)
+
+_NO_VELOCITY = dict.fromkeys(
+    ("rvz_radvel", "rvz_redshift", "rvz_type", "rvz_err", "rvz_qual", "rvz_bibcode")
 )
 
 
@@ -44,45 +52,66 @@ class Simbad:
 
     Attributes
     ----------
-    basic, ident, ids, flux : list of dict
+    basic, ident, ids : list of dict
         The rows of each table; tests may change them.
     """
 
     def __init__(self) -> None:
-        numbered = list(enumerate(STARS, 1))
-        self.basic = [
-            {
-                "oid": oid,
-                "main_id": star.main_id,
-                "otype": "*",
-                "ra": star.ra,
-                "dec": star.dec,
-                "coo_bibcode": "2020yCat.1350....0G",
-                "pmra": star.pmra,
-                "pmdec": star.pmdec,
-                "plx_value": star.parallax,
-                "rvz_radvel": star.rv,
-                "rvz_redshift": None if star.rv is None else star.rv / _LIGHT,
-                "rvz_type": None if star.rv is None else "z" if star.redshift else "v",
-                "rvz_err": None if star.rv is None else 0.01,
-                "rvz_qual": None if star.rv is None else "A",
-                "rvz_bibcode": None if star.rv is None else "2018A&A...616A...7S",
-                "sp_type": None,
-            }
-            for oid, star in numbered
-        ]
-        self.ident = [
-            {"oidref": oid, "id": name} for oid, star in numbered for name in star.identifiers
-        ]
-        self.ids = [{"oidref": oid, "ids": "|".join(star.identifiers)} for oid, star in numbered]
-        self.flux = [{"oidref": oid, "filter": "V", "flux": star.v} for oid, star in numbered]
+        self.basic: list[dict[str, Any]] = []
+        self.ident: list[dict[str, Any]] = []
+        self.ids: list[dict[str, Any]] = []
+        for star in STARS:
+            self._add(_object(star), star.identifiers)
+        for name, otype, of, ra, dec in _OTHERS:
+            star = next(star for star in STARS if star.main_id == of)
+            place = {"main_id": name, "otype": otype, "ra": ra, "dec": dec}
+            self._add({**_object(star), **_NO_VELOCITY, **place}, (name,))
         # SIMBAD sends two million rows at the most.
-        self.tap = TapService(self._tables, rows=2_000_000, most=2_000_000, collation="IDENTIFIER")
+        self.tap = TapService(
+            self._tables,
+            rows=2_000_000,
+            most=2_000_000,
+            collation="IDENTIFIER",
+            rewrite=_with_subtypes,
+        )
+
+    def _add(self, row: dict[str, Any], identifiers: tuple[str, ...]) -> None:
+        oid = len(self.basic) + 1
+        self.basic.append({"oid": oid, **row})
+        self.ident += [{"oidref": oid, "id": name} for name in identifiers]
+        self.ids.append({"oidref": oid, "ids": "|".join(identifiers)})
 
     def _tables(self) -> dict[str, Table]:
         return {
-            "basic": Table(_BASIC, self.basic, "IDENTIFIER"),
+            "basic": Table(_BASIC, self.basic),
             "ident": Table(_IDENT, self.ident, "IDENTIFIER"),
             "ids": Table(_IDS, self.ids),
-            "flux": Table(_FLUX, self.flux),
         }
+
+
+def _object(star: Star) -> dict[str, Any]:
+    row = {
+        "main_id": star.main_id,
+        "otype": "PM*",
+        "ra": star.ra,
+        "dec": star.dec,
+        "coo_bibcode": "2020yCat.1350....0G",
+        "pmra": star.pmra,
+        "pmdec": star.pmdec,
+        "plx_value": star.parallax,
+    }
+    if star.rv is None:
+        return row | _NO_VELOCITY
+    return row | {
+        "rvz_radvel": star.rv,
+        "rvz_redshift": star.rv / _LIGHT,
+        "rvz_type": "z" if star.redshift else "v",
+        "rvz_err": 1e-7 if star.redshift else 0.01,
+        "rvz_qual": "A",
+        "rvz_bibcode": "2018A&A...616A...7S",
+    }
+
+
+def _with_subtypes(query: str) -> str:
+    """``otype = '*..'`` means a star of any kind; the types of all kinds end with an asterisk."""
+    return re.sub(r"otype\s*=\s*'\*\.\.'", "otype LIKE '%*'", query)
