@@ -155,12 +155,12 @@ DURCHMUSTERUNG = re.compile(
 PROPER_MOTION = re.compile(
     r"(?P<survey>(?i:LP|L|G))[ -]?0*(?P<field>\d+)-0*(?P<number>\d+)" + COMPONENT
 )
-TYCHO = re.compile(r"(?i:TYC)[ -]?0*(\d+)-0*(\d+)-(\d)")
-TWO_MASS = re.compile(r"(?i:2MASSW?)[ -]?J?(\d{8}[+-]\d{7})")
+TYCHO = re.compile(r"(?i:TYC)[ -]?0*(\d+)[ -]0*(\d+)[ -](\d)")
+TWO_MASS = re.compile(r"(?i:2MASSW?[ -]?J?)(\d{8}[+-]\d{7})")
 GAIA = re.compile(r"(?i:GAIA)[ -]?(?i:E?DR)[ -]?([1-4])[ -]?(\d+)")
 GUIDE_STAR = re.compile(r"(?i:GSC)[ -]?0*(\d{1,5})-0*(\d{1,5})")
 METAL_POOR = re.compile(r"(?i:BPS )?(?i:(CS|BS))[ -]?(\d{5})-0*(\d{1,4})")
-POSITION = re.compile(r"(?P<survey>(?i:IRAS|1RXS|1SWASP|SDSS|ASAS|HE))[ -]?(J?[\d.]+[+-][\d.]+)")
+POSITION = re.compile(r"(?P<survey>(?i:IRAS|1RXS|1SWASP|SDSS|ASAS|HE))[ -]?([Jj]?[\d.]+[+-][\d.]+)")
 CLUSTER = re.compile(r"(?P<cluster>(?i:NGC|IC|MELOTTE))[ -]?(\d+)[ -]?(?i:NO)[. -]*(\d+)")
 
 CONSTELLATION = "(?P<constellation>" + "|".join(sorted(CONSTELLATIONS, key=len)[::-1]) + ")"
@@ -285,7 +285,7 @@ def _tidy(name: str | None) -> str:
     text = re.sub(r"[_\s]+", " ", unicodedata.normalize("NFKC", name or ""))
     text = re.sub("[\u2010-\u2015\u2212]", "-", text)
     text = re.sub("[\u03b1-\u03c9]", _latin, text).strip(" -")
-    return re.sub(r"^(V?\*|(?i:NAME) ) *(?=\w)", "", text)
+    return re.sub(r"^([Vv]?\*|(?i:NAME) ) *(?=\w)", "", text)
 
 
 def _latin(letter: re.Match[str]) -> str:
@@ -333,7 +333,7 @@ def _numbered(written: str) -> StarName | None:
         return StarName(f"BPS {match[1].upper()} {match[2]}-{int(match[3]):04d}", "BPS")
     if match := POSITION.fullmatch(written):
         survey = match["survey"].upper()
-        return StarName(f"{survey} {match[2]}", survey)
+        return StarName(f"{survey} {match[2].upper()}", survey)
     if match := CLUSTER.fullmatch(written):
         return StarName(f"{match['cluster'].upper()} {match[2]} No {match[3]}", "cluster")
     return None

@@ -197,7 +197,7 @@ def near(
 
     def ask(chunk: slice) -> pa.Table:
         return _ask(
-            f"SELECT 'position' AS asked, {_SELECTED} FROM TAP_UPLOAD.asked AS asked "
+            f"SELECT {_SELECTED} FROM TAP_UPLOAD.asked AS asked "
             "JOIN basic ON 1 = CONTAINS(POINT('ICRS', basic.ra, basic.dec), "
             f"CIRCLE('ICRS', asked.ra, asked.dec, {radius / 3600:.9f})) "
             "LEFT JOIN ids ON ids.oidref = basic.oid WHERE basic.otype = '*..'",
@@ -276,7 +276,7 @@ def _ask(
             maxrec=MOST_ROWS,
             uploads={"asked": Table(upload)},
             service_name="SIMBAD",
-            columns={"asked": None, "oid": None, **BASIC, "ids": None},
+            columns={"oid": None, **BASIC, "ids": None},
         )
         return _objects(table)
 
@@ -295,7 +295,7 @@ def _objects(table: Table) -> pa.Table:
     )
     bibcodes = _texts(table["rvz_bibcode"])
     columns: dict[str, Any] = {
-        "asked": _texts(table["asked"]),
+        "asked": _texts(table["asked"]) if "asked" in table.colnames else [None] * len(table),
         "oid": np.asarray(table["oid"], np.int64),
         "main_id": [" ".join((text or "").split()) for text in _texts(table["main_id"])],
         "ra": _numbers(table["ra"]),
