@@ -24,7 +24,7 @@ from maury.errors import ArchiveError, MauryError
 __all__ = ["Outcome", "Product", "StoppedError", "Transfer", "UnwritableError", "digest"]
 
 ATTEMPTS = 4
-PIECE = 1 << 18
+PIECE = 1 << 16
 BLOCK = 2880
 """Bytes of which the size of each FITS file is a multiple (FITS Standard 4.0, Sect. 3.1)."""
 
@@ -69,11 +69,11 @@ class Product:
         return f"{self.dp_id}.fits"
 
     def fits(self, size: int) -> bool:
-        """Whether a size agrees with the archive's, in kilobytes of 1000 or 1024 bytes."""
+        """Whether a size agrees with the archive's, to one kilobyte of 1000 or 1024 bytes."""
         if self.estimated_bytes is None:
             return True
         kilobytes = self.estimated_bytes // 1000
-        return 1000 * (kilobytes - 1) <= size <= 1024 * (kilobytes + 1)
+        return any(abs(size - kilobytes * unit) <= unit for unit in (1000, 1024))
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class Transfer:
                     f"{product.dp_id} and breaks off."
                 )
         fault = _fault(part, written)
-        if not product.fits(written):
+        if fault is None and not product.fits(written):
             fault = (
                 f"is {written:,} bytes long where the archive's table has "
                 f"{product.estimated_bytes:,}"
