@@ -166,7 +166,8 @@ def _earth_velocity(time: Time) -> NDArray[np.float64]:
     than 0.01 m/s: the Moon, of period 27 days, moves the Earth by 12.5 m/s.
     """
     mjd = time.mjd
-    days = np.arange(np.floor(mjd.min()) - 2, np.ceil(mjd.max()) + 3)
+    span = (mjd.min(), mjd.max()) if mjd.size else (0.0, 0.0)
+    days = np.arange(np.floor(span[0]) - 2, np.ceil(span[1]) + 3)
     if days.size >= mjd.size:
         return _earth_velocity_at(time)
     nodes = _earth_velocity_at(Time(days, format="mjd", scale="tdb"))
