@@ -136,6 +136,8 @@ NUMBERED = (
     ("NGTS", r"NGTS", "-", " "),
     ("Qatar", r"QATAR", "-", " "),
     ("TRAPPIST", r"TRAPPIST", "-", " "),
+    ("MASCARA", r"MASCARA", "-", " "),
+    ("OGLE-TR", r"OGLE[ -]TR", "-", " "),
 )
 
 NUMBER = re.compile(
@@ -155,13 +157,13 @@ DURCHMUSTERUNG = re.compile(
 PROPER_MOTION = re.compile(
     r"(?P<survey>(?i:LP|L|G))[ -]?0*(?P<field>\d+)-0*(?P<number>\d+)" + COMPONENT
 )
-TYCHO = re.compile(r"(?i:TYC)[ -]?0*(\d+)[ -]0*(\d+)[ -](\d)")
+TYCHO = re.compile(r"(?i:TYC)[ +-]?0*(\d+)[ -]0*(\d+)[ -](\d)")
 TWO_MASS = re.compile(r"(?i:2MASSW?[ -]?J?)(\d{8}[+-]\d{7})")
 GAIA = re.compile(r"(?i:GAIA)[ -]?(?i:E?DR)[ -]?([1-4])[ -]?(\d+)")
 GUIDE_STAR = re.compile(r"(?i:GSC)[ -]?0*(\d{1,5})-0*(\d{1,5})")
 METAL_POOR = re.compile(r"(?i:BPS )?(?i:(CS|BS))[ -]?(\d{5})-0*(\d{1,4})")
 POSITION = re.compile(r"(?P<survey>(?i:IRAS|1RXS|1SWASP|SDSS|ASAS|HE))[ -]?([Jj]?[\d.]+[+-][\d.]+)")
-CLUSTER = re.compile(r"(?P<cluster>(?i:NGC|IC|MELOTTE))[ -]?(\d+)[ -]?(?i:NO)[. -]*(\d+)")
+CLUSTER = re.compile(r"(?P<cluster>(?i:NGC|IC|MELOTTE))[ -]?(\d+)(?:[ -]?(?i:NO)[. -]*| )(\d+)")
 
 CONSTELLATION = "(?P<constellation>" + "|".join(sorted(CONSTELLATIONS, key=len)[::-1]) + ")"
 BAYER = re.compile(
@@ -281,10 +283,14 @@ def spellings(name: str | None) -> list[str]:
 
 
 def _tidy(name: str | None) -> str:
-    """The name with single blanks, Latin letters and without SIMBAD's ``*``, ``V*``, ``NAME``."""
+    """The name with single blanks, Latin letters and without SIMBAD's ``*``, ``V*``, ``NAME``.
+
+    ``(AB)`` after a name is the double star as a whole, which the name without it is too.
+    """
     text = re.sub(r"[_\s]+", " ", unicodedata.normalize("NFKC", name or ""))
     text = re.sub("[\u2010-\u2015\u2212]", "-", text)
-    text = re.sub("[\u03b1-\u03c9]", _latin, text).strip(" -")
+    text = re.sub("[\u0391-\u03a1\u03a3-\u03a9\u03b1-\u03c9]", _latin, text).strip(" -")
+    text = re.sub(r" ?\(AB\)$", "", text)
     return re.sub(r"^([Vv]?\*|(?i:NAME) ) *(?=\w)", "", text)
 
 
