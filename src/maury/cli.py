@@ -14,6 +14,7 @@ from maury.commands import (
     calibrate,
     encode,
     evaluate,
+    fetch,
     generate,
     ingest,
     predict,
@@ -121,6 +122,7 @@ app.command()(encode.decode)
 app.command()(synthesize.synthesize)
 app.command()(calibrate.calibrate)
 app.add_typer(simulate.app)
+app.command()(fetch.fetch)
 app.command()(ingest.ingest)
 app.command()(train.train)
 app.command()(select.select)
