@@ -95,12 +95,35 @@ def test_different_stars_have_different_names(one, other):
     assert canonical(one) != canonical(other)
 
 
-def test_a_planet_is_left_off_and_a_component_kept():
-    assert canonical("HD189733b") == canonical("HD 189733")
-    assert canonical("TOI-700 d") == canonical("TOI-700.02") == "TOI-700"
-    assert canonical("WASP-14b") == "WASP-14"
-    assert canonical("HD189733B") == "HD 189733B"
-    assert canonical("gl667c") == "GJ 667 C"
+@pytest.mark.parametrize(
+    ("planet", "star"),
+    [
+        ("HD189733b", "HD 189733"),
+        ("TOI-700 d", "TOI-700"),
+        ("TOI-700.02", "TOI-700"),
+        ("51 Peg b", "* 51 Peg"),
+        ("tau Cet_e", "* tau Cet"),
+        ("Proxima Centauri b", "PROXIMA CENTAURI"),
+        ("Kepler-16 (AB) b", "Kepler-16"),
+    ],
+)
+def test_a_planet_is_left_off(planet, star):
+    assert canonical(planet) == star
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("HD165341B", "HD 165341B"),
+        ("gl667c", "GJ 667 C"),
+        ("alpha cen b", "* alf Cen B"),
+        ("AlphaCenB", "* alf Cen B"),
+        ("WASP-94 B", "WASP-94 B"),
+        ("61 Cyg A", "* 61 Cyg A"),
+    ],
+)
+def test_a_component_is_kept(written, name):
+    assert canonical(written) == name
 
 
 def test_names_of_stars_that_look_like_tests_or_the_sky_are_names():

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -154,3 +155,6 @@ def _store(table: pa.Table, file: Path) -> None:
         part.replace(file)
     except OSError as error:
         raise TargetError(f"Answers cannot be kept in {file.parent}: {error.strerror}.") from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

@@ -98,6 +98,7 @@ NOT_STARS = re.compile(
 )
 """What is observed and is no star, or does not say which; without blanks, in capital letters."""
 
+PLANET = re.compile(r"(?: |(?<=[\d)]))[b-h]$")
 COMPONENT = r"[ -]?(?P<component>[A-HJ]{1,2}|[a-hj]{1,2})?"
 
 NUMBERED = (
@@ -184,8 +185,9 @@ def parse(name: str | None) -> StarName | None:
     """The star that a name means, or None if it is no name of one star.
 
     Blanks, underscores and the case of letters make no difference, with one exception: a small
-    letter from b to h after a name with capital letters is a planet (``"HD 189733b"``) and is left
-    off, while a component (``"HD 165341B"``, ``"gl667c"``) is kept.
+    letter from b to h after a blank or a digit, in a name with capital letters, is a planet
+    (``"HD 189733b"``, ``"51 Peg b"``) and is left off, while a component (``"HD 165341B"``,
+    ``"gl667c"``) is kept.
 
     Parameters
     ----------
@@ -290,6 +292,8 @@ def _tidy(name: str | None) -> str:
     text = re.sub(r"[_\s]+", " ", unicodedata.normalize("NFKC", name or ""))
     text = re.sub("[\u2010-\u2015\u2212]", "-", text)
     text = re.sub("[\u0391-\u03a1\u03a3-\u03a9\u03b1-\u03c9]", _latin, text).strip(" -")
+    if text != text.lower():
+        text = PLANET.sub("", text)
     text = re.sub(r" ?\(AB\)$", "", text)
     return re.sub(r"^([Vv]?\*|(?i:NAME) ) *(?=\w)", "", text)
 
@@ -299,12 +303,7 @@ def _latin(letter: re.Match[str]) -> str:
 
 
 def _component(match: re.Match[str]) -> str:
-    """The component that a name ends with, or nothing if that is a planet."""
-    letter = match["component"] or ""
-    before = match.string[: match.end() - len(letter)]
-    if re.fullmatch("[b-h]", letter) and before != before.lower():
-        return ""
-    return letter.upper()
+    return (match["component"] or "").upper()
 
 
 def _numbered(written: str) -> StarName | None:

@@ -1,11 +1,12 @@
 """What the TESS Input Catalog knows of stars, asked of MAST.
 
 The catalogue (Stassun et al. 2019, AJ 158, 138; version 8.2: Paegert et al. 2021, arXiv:2108.04778)
-is what the labels of the paper come from (Sect. 3.1). Its columns ``ra`` and ``dec`` are ICRS at
-epoch J2000, brought there by proper motion; positions as Gaia DR2 measured them (epoch J2015.5) are
-in ``RA_orig`` and ``Dec_orig``, which are not used here. MAST is asked by its API
-(https://mast.stsci.edu/api/v0): a question that takes time is answered by the status ``EXECUTING``
-until it is done, and is to be sent again; long answers come in pages.
+is what the labels of the paper come from (Sect. 3.1). By STScI's release notes its columns ``ra``
+and ``dec`` hold for the epoch J2000, but for some 2,000 stars of lists that gave none (``POSflag``
+hotsubdwarf and gicycle1); where Gaia DR2 saw a star (epoch J2015.5) is in ``RA_orig`` and
+``Dec_orig``, which are not used here. MAST is asked by its API (https://mast.stsci.edu/api/v0): a
+question that takes time is answered by the status ``EXECUTING`` until it is done, and is to be sent
+again; long answers come in pages.
 """
 
 from __future__ import annotations
