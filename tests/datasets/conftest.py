@@ -22,6 +22,8 @@ FACTS = {
     "RA": 219.9,
     "DEC": -60.8,
     "ESO TEL AIRM START": 1.213,
+    "ESO TEL AIRM END": 1.225,
+    "ESO OBS PROG ID": "088.C-0011(A)",
     "ESO DRS VERSION": "HARPS_3.8",
     "ESO DRS SPE EXT SN50": 343.1,
     "ESO DRS BERV": 18.25,

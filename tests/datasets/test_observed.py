@@ -40,6 +40,9 @@ def test_an_exposure_on_the_grid_is_copied_masked_and_divided_by_its_median(
         "dec": -60.8,
         "berv": 18.25,
         "airmass": 1.213,
+        "airmass_end": 1.225,
+        "programme": "088.C-0011(A)",
+        "drs_version": "HARPS_3.8",
         "level": pytest.approx(level),
         "flags": [],
     }
@@ -129,11 +132,13 @@ def test_pixels_of_the_grid_are_found_anywhere_on_it() -> None:
 
 def test_a_header_that_tells_little_leaves_nan_not_zero(write_exposure: Callable[..., str]) -> None:
     names = ("INSTRUME", "OBJECT", "DATE-OBS", "EXPTIME", "RA", "DEC", "ESO DRS BERV")
-    bare = dict.fromkeys((*names, "ESO TEL AIRM START", "ESO DRS SPE EXT SN50"))
+    bare = dict.fromkeys((*names, "ESO TEL AIRM START", "ESO TEL AIRM END"))
+    bare |= dict.fromkeys(("ESO DRS SPE EXT SN50", "ESO OBS PROG ID"))
     _, facts = EXPOSURE({"file": write_exposure("bare.fits", **bare)})
     assert (facts["star"], facts["instrument"]) == ("bare.fits", None)
+    assert facts["programme"] is None and facts["drs_version"] == "HARPS_3.8"
     assert facts["flags"] == ["instrument-unknown"] and facts["flags"][0] in FLAGS
-    unknown = set(facts) - {"star", "instrument", "flags", "level"}
+    unknown = set(facts) - {"star", "instrument", "programme", "drs_version", "flags", "level"}
     assert all(np.isnan(facts[name]) for name in unknown)
 
 

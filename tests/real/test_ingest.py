@@ -54,6 +54,23 @@ def test_every_file_goes_in_or_has_its_sentence(
     }  # fmt: skip
 
 
+def test_quality_is_told_by_what_the_files_hold(
+    ingested: tuple[list[Ingested], SpectrumStore],
+) -> None:
+    results, _ = ingested
+    flags: dict[str, set[tuple[str, ...]]] = {}
+    for result in results:
+        if result.star is not None and result.status == "done":
+            flags.setdefault(result.star, set()).add(result.flags)
+    # At airmass 2 the pipeline divides by next to nothing below 3820 A: up to 4,900 medians.
+    assert flags.pop("HD189733") == {("damaged-pixels",)}
+    # An M dwarf has little light in the blue.
+    assert flags.pop("Gl581") == {("negative-flux",)}
+    assert flags.pop("HD128621") == {()}
+    short_headers = {("instrument-unknown",)}
+    assert flags == {"HARPS_GJ163.fits": short_headers, "Sun-sky": short_headers}
+
+
 def test_native_pixels_are_kept_as_they_are(
     ingested: tuple[list[Ingested], SpectrumStore],
 ) -> None:

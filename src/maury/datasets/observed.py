@@ -14,10 +14,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from maury.datasets.label_table import LabelTable
+from maury.datasets.quality import QUALITY_FLAGS, quality_flags, refuse_lamp
 from maury.errors import ReadError, SpectrumError
 from maury.grid import Medium, WavelengthGrid
 from maury.labels import HARPS_LABELS
-from maury.readers import read
+from maury.readers import read_with_light
 from maury.spectrum import Frame, Spectrum, doppler_shift, resample
 
 __all__ = ["COLUMNS", "FLAGS", "Exposure", "on_grid", "to_barycentric"]
@@ -27,6 +28,8 @@ COLUMNS = pa.schema(
         *((name, pa.string()) for name in ("file", "sha256", "star", "instrument")),
         *((name, pa.float64()) for name in ("mjd", "exposure", "snr", "ra", "dec")),
         *((name, pa.float64()) for name in ("resolving_power", "level", *HARPS_LABELS.names)),
+        ("airmass_end", pa.float64()),
+        *((name, pa.string()) for name in ("programme", "drs_version")),
         ("flags", pa.list_(pa.string())),
     ]
 )
@@ -34,7 +37,8 @@ COLUMNS = pa.schema(
 
 ``mjd`` is the start of the exposure (UTC), ``exposure`` in seconds, ``ra`` and ``dec`` in degrees,
 ``level`` the median flux that the spectrum was divided by, in the file's unit; the labels are in
-K, dex and km/s.
+K, dex and km/s, ``airmass`` being that of the start. ``programme`` and ``drs_version`` are the
+observing programme and the version of the pipeline.
 """
 
 FLAGS: Mapping[str, str] = {
@@ -44,6 +48,7 @@ FLAGS: Mapping[str, str] = {
     "from-observatory": "wavelengths were shifted by the header's BERV",
     "resampled": "the pixels were not the grid's",
     "partial": "less than 90% of the grid's pixels are good",
+    **QUALITY_FLAGS,
 }
 """What may be noted of an observed spectrum."""
 
@@ -90,7 +95,8 @@ class Exposure:
         """
         _keep_freed_memory()
         file = row["file"]
-        spectrum = read(file, medium=self.medium, frame=self.frame)
+        spectrum, light = read_with_light(file, medium=self.medium, frame=self.frame)
+        refuse_lamp(light, file)
         flags = self._check_instrument(spectrum, file)
         if spectrum.frame == "observatory":
             flags.append("from-observatory")
@@ -114,6 +120,7 @@ class Exposure:
                 f"{file} has a median flux of {level:.4g}, but it must be positive."
             )
         flux /= np.float32(level)
+        flags += quality_flags(spectrum, light, flux)
         facts = _facts(spectrum, file)
         if self.labels is not None:
             facts |= self.labels.find(star=spectrum.meta.object, file=file)
@@ -192,13 +199,16 @@ def on_grid(spectrum: Spectrum, grid: WavelengthGrid) -> tuple[NDArray[np.float3
 def _facts(spectrum: Spectrum, file: str) -> dict[str, Any]:
     """What the header tells, by the names of `COLUMNS`."""
     meta = spectrum.meta
-    numbers = ("exposure", "snr", "ra", "dec", "resolving_power", *HARPS_LABELS.names)
+    pointing = ("exposure", "snr", "ra", "dec", "resolving_power", "airmass_end")
+    numbers = (*pointing, *HARPS_LABELS.names)
     facts = {name: getattr(meta, name) for name in numbers}
     return {
         **{name: math.nan if value is None else value for name, value in facts.items()},
         # Without a name it is a star of its own.
         "star": meta.object or Path(file).name,
         "instrument": meta.instrument,
+        "programme": meta.programme,
+        "drs_version": meta.drs_version,
         "mjd": math.nan if meta.time is None else float(meta.time.mjd),
     }
 

@@ -23,7 +23,7 @@ from maury.readers.cards import without_unused_cards
 from maury.readers.columns import parse_columns
 from maury.spectrum import Frame, Observation
 
-__all__ = ["SURFACE_FLUX", "RawSpectrum", "Source", "SpectrumReader", "naming_damage"]
+__all__ = ["SURFACE_FLUX", "Light", "RawSpectrum", "Source", "SpectrumReader", "naming_damage"]
 
 SURFACE_FLUX = "erg s-1 cm-2 Angstrom-1"
 """Unit of the flux at a star's surface, to which spectra of models are converted."""
@@ -148,6 +148,26 @@ def naming_damage(source: Source) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
+class Light:
+    """Where the light of a spectrum came from, as far as its file tells.
+
+    Parameters
+    ----------
+    kind : str, optional
+        What the fibres were on, as observatories write it: ``STAR,SKY,G2``, ``WAVE,WAVE,THAR2``.
+        The first is fibre A.
+    fibre : {"A", "B"}, optional
+        Which of the two the spectrum is of, for a spectrograph that has two.
+    exposures : int
+        How many were added up.
+    """
+
+    kind: str | None = None
+    fibre: str | None = None
+    exposures: int = 1
+
+
+@dataclass(frozen=True)
 class RawSpectrum:
     """What a reader found in a file, before it is checked and completed.
 
@@ -165,6 +185,8 @@ class RawSpectrum:
         What the file tells of its wavelengths; None where it does not tell.
     meta : Observation
         Facts from the header.
+    light : Light
+        Where the light came from.
     """
 
     wavelength: NDArray[np.float64]
@@ -175,6 +197,7 @@ class RawSpectrum:
     medium: Medium | None = None
     frame: Frame | None = None
     meta: Observation = field(default_factory=Observation)
+    light: Light = field(default_factory=Light)
 
 
 class SpectrumReader(ABC):

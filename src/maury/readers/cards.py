@@ -12,9 +12,9 @@ _CARD, _BLOCK = 80, 2880
 _HIERARCH = np.frombuffer(b"HIERARCH", np.uint64)[0]
 # Every name of more than one word that `maury.readers.headers` and the formats look for.
 _USED = re.compile(
-    rb"HIERARCH (?:ESO (?:DRS (?:BERV|VERSION|CCF RV|SPE EXT SN50)|QC "
-    rb"|TEL\d? AIRM|OBS (?:TARG NAME|PROG ID)|PRO REC1 PIPE)"
-    rb"|TNG DRS (?:BERV|VERSION|CCF RV|SPE EXT SN50))"
+    rb"HIERARCH (?:ESO (?:DRS (?:BERV|BARYCORR|VERSION|CCF RV|SPE EXT SN50)|QC |DPR TYPE"
+    rb"|TEL\d? AIRM|OBS (?:TARG NAME|PROG ID)|PRO (?:CATG|REC1 PIPE))"
+    rb"|TNG (?:DRS (?:BERV|VERSION|CCF RV|SPE EXT SN50)|OBS TARG NAME|DPR TYPE))"
 )
 
 

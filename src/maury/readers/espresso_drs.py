@@ -41,6 +41,7 @@ class EspressoDRS(SpectrumReader):
             medium="air",
             frame=headers.frame() or "barycentric",
             meta=headers.observation(source.path, table.keyword("TUNIT", "flux")),
+            light=headers.light(source.path),
         )
 
 

@@ -70,6 +70,7 @@ class HarpsDRS(SpectrumReader):
             medium=_MEDIA.get(kind, "air" if drs else None),
             frame=headers.frame() or ("barycentric" if drs else None),
             meta=headers.observation(source.path, headers.text("BUNIT")),
+            light=headers.light(source.path),
         )
 
 

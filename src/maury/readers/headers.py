@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from astropy.io import fits
 from astropy.time import Time
 
+from maury.readers.base import Light
 from maury.spectrum import Frame, Observation
 
 __all__ = ["Headers"]
@@ -16,6 +19,12 @@ __all__ = ["Headers"]
 # Where an exposure's SNR is given order by order: the order at 5500 A, counted from 1, for that
 # many orders. ESPRESSO's 170 are two slices of each order; m x lambda = 612,172 A for all three.
 _ORDER_AT_5500 = {71: 51, 72: 51, 85: 51, 170: 102}
+
+# Names as HARPS.2007-08-29T00:02:50.897_s1d_B.fits and r.ESPRE.2019-09-01T05:00:00.000_S1D_B.fits.
+_FIBRE = re.compile(r"_s1d(?:_\w+)?_([ab])(?=\.|$)", re.IGNORECASE)
+
+# UVES writes the velocity of the Earth as the correction that is to be made, which is the same.
+_BERV = ("ESO DRS BERV", "ESO QC BERV", "TNG DRS BERV", "ESO DRS BARYCORR", "ESO QC VRAD BARYCOR")
 
 _FRAMES: dict[str, Frame] = {
     "BARYCENT": "barycentric",
@@ -91,10 +100,11 @@ class Headers:
 
     def observation(self, path: str, flux_unit: str | None) -> Observation:
         """All facts about the exposure; None for each that is not there."""
-        telescopes = ("TEL", "TEL1", "TEL2", "TEL3", "TEL4")
+        # ESPRESSO names the unit telescopes, and 5 where it takes the light of all four.
+        telescopes = ("TEL", "TEL1", "TEL2", "TEL3", "TEL4", "TEL5")
         return Observation(
-            object=self.text("OBJECT", "ESO OBS TARG NAME", "TARGNAME"),
-            berv=self.number("ESO DRS BERV", "ESO QC BERV", "TNG DRS BERV", lower=-40, upper=40),
+            object=self.text("OBJECT", "ESO OBS TARG NAME", "TNG OBS TARG NAME", "TARGNAME"),
+            berv=self.number(*_BERV, lower=-40, upper=40),
             airmass=self.number(
                 *(f"ESO {telescope} AIRM START" for telescope in telescopes),
                 "AIRMASS",
@@ -109,7 +119,9 @@ class Headers:
             snr=self._snr(),
             programme=self.text("ESO OBS PROG ID", "PROG_ID"),
             instrument=self.text("INSTRUME"),
-            drs_version=self.text("ESO DRS VERSION", "ESO PRO REC1 PIPE ID", "PROCSOFT"),
+            drs_version=self.text(
+                "ESO DRS VERSION", "TNG DRS VERSION", "ESO PRO REC1 PIPE ID", "PROCSOFT"
+            ),
             rv=self.number(
                 "ESO DRS CCF RVC",
                 "ESO QC CCF RV",
@@ -130,6 +142,17 @@ class Headers:
             alpha=self.number("ALPHA", "PHXALPHA", lower=-3, upper=3),
             vmic=self.number("VMIC", "PHXXI_L", lower=0, upper=50),
         )
+
+    def light(self, path: str) -> Light:
+        """Where the light came from, by DPR TYPE or OBJECT, PRO CATG or the file's name."""
+        kind = self.text("ESO DPR TYPE", "TNG DPR TYPE")
+        if kind is None and "," in (named := self.text("OBJECT") or ""):
+            # Calibrations have their kind as the name of their target.
+            kind = named
+        product = self.text("ESO PRO CATG") or ""
+        found = _FIBRE.search(Path(path).name) or _FIBRE.search(f"_{product}")
+        exposures = self.number("NCOMBINE", lower=1)
+        return Light(kind, found and found[1].upper(), int(exposures or 1))
 
     def _time(self) -> Time | None:
         """Start of the exposure, UTC: DATE-OBS where it has the time of day, else MJD-OBS."""

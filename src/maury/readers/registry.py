@@ -11,7 +11,7 @@ from astropy.utils.exceptions import AstropyWarning
 
 from maury.errors import ReadError
 from maury.grid import Medium
-from maury.readers.base import Source, SpectrumReader, naming_damage
+from maury.readers.base import Light, Source, SpectrumReader, naming_damage
 from maury.readers.eso_phase3 import EsoPhase3
 from maury.readers.espresso_drs import EspressoDRS
 from maury.readers.fits_table import FitsTable
@@ -23,7 +23,7 @@ from maury.readers.text import Text
 from maury.readers.turbospectrum import Turbospectrum
 from maury.spectrum import Frame, Spectrum
 
-__all__ = ["READERS", "read", "register"]
+__all__ = ["READERS", "read", "read_with_light", "register"]
 
 READERS: dict[str, SpectrumReader] = {}
 """The readers by the name of their format, in the order in which they are asked."""
@@ -88,6 +88,17 @@ def read(
     ReadError
         If the file cannot be used as a spectrum; one sentence tells why.
     """
+    return read_with_light(path, format, medium, frame, wavelength_file)[0]
+
+
+def read_with_light(
+    path: str | Path,
+    format: str | None = None,
+    medium: Medium | None = None,
+    frame: Frame | None = None,
+    wavelength_file: str | Path | None = None,
+) -> tuple[Spectrum, Light]:
+    """As `read`, and where the light of the spectrum came from."""
     _check_choice("medium", medium, get_args(Medium))
     _check_choice("frame", frame, get_args(Frame))
     _check_choice("format", format, tuple(READERS))
@@ -103,7 +114,7 @@ def read(
                     f"{wavelength_file} cannot be used."
                 )
             raw = reader.read(source)
-        return complete(raw, source.path, medium, frame)
+        return complete(raw, source.path, medium, frame), raw.light
 
 
 def _check_choice(name: str, value: str | None, allowed: tuple[str, ...]) -> None:
