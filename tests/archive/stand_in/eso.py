@@ -35,6 +35,8 @@ class EsoArchive:
         Its columns.
     covers : tuple of float
         Angstrom that each file covers: `spectra.CHUNK` or `spectra.HARPS_RANGE`.
+    step : float
+        Angstrom between their pixels.
     files : dict
         Content of files by dp_id, where it is not to be made from the product.
     users : dict
@@ -50,6 +52,7 @@ class EsoArchive:
         self.products = products.products()
         self.columns = products.COLUMNS
         self.covers = spectra.CHUNK
+        self.step = spectra.STEP
         self.files: dict[str, bytes] = {}
         self.users = {"astronomer": "correct horse", "guest": "battery staple"}
         self.lifetime = 28800.0
@@ -57,7 +60,7 @@ class EsoArchive:
         # ESO sends 15 million rows at the most; 2000 unless more are asked for.
         self.tap = TapService(self._tables, rows=2000, most=15_000_000)
         self._granted: dict[str, tuple[str, float]] = {}
-        self._sizes: dict[tuple[str, tuple[float, float]], int] = {}
+        self._sizes: dict[tuple[Any, ...], int] = {}
 
     def content(self, dp_id: str) -> bytes | None:
         """The file of a product, or None for what the archive does not hold."""
@@ -67,7 +70,7 @@ class EsoArchive:
         if row is None:
             return None
         plain = {key: value for key, value in row.items() if not key.startswith("access_")}
-        return spectra.file_of(plain, self.covers)
+        return spectra.file_of(plain, self.covers, self.step)
 
     def row(self, dp_id: str) -> dict[str, Any] | None:
         """The product of an identifier."""
@@ -150,7 +153,7 @@ class EsoArchive:
         """Bytes of the file: without making it, for files of one instrument are of one size."""
         if row["dp_id"] in self.files:
             return len(self.files[row["dp_id"]])
-        key = (row["instrument_name"], self.covers)
+        key = (row["instrument_name"], self.covers, self.step)
         if key not in self._sizes:
             self._sizes[key] = len(self.content(row["dp_id"]) or b"")
         return self._sizes[key]

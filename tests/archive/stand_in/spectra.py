@@ -15,16 +15,18 @@ from astropy.time import Time
 from stand_in.products import star_at
 from stand_in.stars import Star
 
-__all__ = ["CHUNK", "HARPS_RANGE", "file_of"]
+__all__ = ["CHUNK", "HARPS_RANGE", "STEP", "file_of"]
 
 CHUNK = (5000.0, 5040.0)
 """Angstrom, in air, that a file covers unless a test asks for more."""
+
+STEP = 0.01
+"""Angstrom between pixels, as of HARPS."""
 
 HARPS_RANGE = (3782.0, 6912.5)
 """Angstrom, in air, of a HARPS spectrum; its gap is `_GAP`."""
 
 _GAP = (5304.2, 5338.6)
-_STEP = 0.01
 _NAMES = ("WAVE", "FLUX", "ERR")
 _SITES = {
     "ESO-3.6": (-70.7313, -29.2584, 2400.0),
@@ -34,21 +36,21 @@ _SITES = {
 }
 
 
-def file_of(row: dict[str, Any], covers: tuple[float, float] = CHUNK) -> bytes:
+def file_of(row: dict[str, Any], covers: tuple[float, float] = CHUNK, step: float = STEP) -> bytes:
     """The FITS file of a product.
 
     The headers are those of HARPS' Phase 3 files; wavelengths are in air and barycentric. Lines
     are where the star's velocity puts them, and as deep as its temperature tells.
     """
-    return _file(tuple(sorted(row.items())), covers)
+    return _file(tuple(sorted(row.items())), covers, step)
 
 
 @lru_cache(maxsize=256)
-def _file(items: tuple[tuple[str, Any], ...], covers: tuple[float, float]) -> bytes:
+def _file(items: tuple[tuple[str, Any], ...], covers: tuple[float, float], step: float) -> bytes:
     row = dict(items)
     star = star_at(row)
     first, last = covers
-    wave = np.round(first + _STEP * np.arange(round((last - first) / _STEP)), 2)
+    wave = np.round(first + step * np.arange(round((last - first) / step)), 4)
     flux = _flux(wave, star, row["snr"], seed=round(1e6 * row["t_min"]))
     shapes = [
         (name, code, wave.shape) for name, code in zip(_NAMES, (">f8", ">f4", ">f4"), strict=True)
@@ -58,7 +60,7 @@ def _file(items: tuple[tuple[str, Any], ...], covers: tuple[float, float]) -> by
     table = fits.BinTableHDU(data, name="SPECTRUM")
     _set(table.header, _table_header(wave, row))
     primary = fits.PrimaryHDU()
-    _set(primary.header, _primary_header(row, star))
+    _set(primary.header, _primary_header(row, star, step))
     # As they lie in memory: astropy turns each number around, and takes its time for it.
     parts = [hdu.header.tostring().encode() for hdu in (primary, table)] + [data.tobytes()]
     return b"".join(parts) + bytes(-data.nbytes % 2880)
@@ -81,7 +83,7 @@ def _flux(wave: np.ndarray, star: Star, snr: float, seed: int) -> np.ndarray:
     return flux
 
 
-def _primary_header(row: dict[str, Any], star: Star) -> dict[str, Any]:
+def _primary_header(row: dict[str, Any], star: Star, step: float) -> dict[str, Any]:
     time = Time(row["t_min"], format="mjd", scale="utc")
     longitude, latitude, height = _SITES[row["facility_name"]]
     raw = f"{row['instrument_name']}.{time.isot}"
@@ -111,7 +113,7 @@ def _primary_header(row: dict[str, Any], star: Star) -> dict[str, Any]:
         "CONTNORM": False,
         "WAVELMIN": row["em_min"] * 1e9,
         "WAVELMAX": row["em_max"] * 1e9,
-        "SPEC_BIN": _STEP / 10,
+        "SPEC_BIN": step / 10,
         "SPEC_RES": row["em_res_power"],
         "SPECSYS": "BARYCENT",
         "SNR": row["snr"],
