@@ -81,14 +81,16 @@ def test_names_of_the_gto_sample_are_understood_and_different():
 
 def test_two_catalogues_joined_by_name_have_their_stars_at_the_same_places(targets):
     with (LABELS / "SWEETCAT_Dataframe.csv").open() as stream:
-        sweetcat = {
-            canonical(row["Name"]): SkyCoord(row["RA"], row["DEC"], unit=("hourangle", "deg"))
-            for row in csv.DictReader(stream)
-        }
+        sweetcat = {canonical(row["Name"]): row for row in csv.DictReader(stream)}
     joined = [row for row in targets if canonical(row[0]) in sweetcat.keys() - {None}]
     assert len(joined) == 271
-    theirs = SkyCoord([sweetcat[canonical(name)] for name, _, _ in joined])
-    ours = SkyCoord(*np.transpose([(ra, dec) for _, ra, dec in joined]), unit="deg")
-    apart = theirs.separation(ours).arcmin
+    theirs = [sweetcat[canonical(name)] for name, _, _ in joined]
+    apart = (
+        SkyCoord(
+            [row["RA"] for row in theirs], [row["DEC"] for row in theirs], unit=("hourangle", "deg")
+        )
+        .separation(SkyCoord(*np.transpose([(ra, dec) for _, ra, dec in joined]), unit="deg"))
+        .arcmin
+    )
     far = {canonical(joined[row][0]): apart[row] for row in np.flatnonzero(apart > 1)}
     assert far == pytest.approx(ELSEWHERE, abs=0.1)
