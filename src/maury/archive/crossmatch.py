@@ -49,7 +49,7 @@ class Matches:
     ----------
     row : intp[star]
         Row of each star, -1 where there is none, or it is not clear which.
-    how : sequence of str or None
+    how : list of str or None
         Of `HOW`.
     separation : float64[star]
         Between the row, at the time of each exposure, and where the telescope pointed; the median,
@@ -59,7 +59,7 @@ class Matches:
     """
 
     row: Index
-    how: Sequence[str | None]
+    how: list[str | None]
     separation: Array
     conflicts: Sequence[Conflict]
 
@@ -284,14 +284,15 @@ def _choose(
             "two-by-name", f"{_listed(near, rows)} have the star's name.", near[0], near[1]
         )
         return _settle(doubt, near[0], near[0], trust)
-    if named and here:
+    # A name that is elsewhere does not count against what is here.
+    elsewhere = [each for each in others if not each.named] if named and not near else here
+    if named and elsewhere:
         reason = (
             f"{titles[named[0].row]} has the star's name but is {_away(named[0])}; "
-            f"{titles[here[0].row]} is {_away(here[0])}."
+            f"{titles[elsewhere[0].row]} is {_away(elsewhere[0])}."
         )
-        return _settle(
-            _Doubt("name-or-position", reason, named[0], here[0]), named[0], here[0], trust
-        )
+        doubt = _Doubt("name-or-position", reason, named[0], elsewhere[0])
+        return _settle(doubt, named[0], elsewhere[0], trust)
     if named:
         reason = (
             f"{titles[named[0].row]} has the star's name but is {_away(named[0])}; "

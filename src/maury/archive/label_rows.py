@@ -71,6 +71,11 @@ class LabelRows:
         """Values of a label; NaN throughout where the table has none."""
         return self.values.get(label, np.full(len(self), np.nan))
 
+    def cite(self, row: int) -> str:
+        """The source and its row, in words."""
+        title = self.titles[row]
+        return title if title.startswith(f"{self.source} ") else f"{self.source}, {title}"
+
     def by_name(self) -> dict[str, list[int]]:
         """The rows that have an identifier, by identifier."""
         found: dict[str, list[int]] = {}
