@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from string import capwords
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -98,57 +99,64 @@ NOT_STARS = re.compile(
 )
 """What is observed and is no star, or does not say which; without blanks, in capital letters."""
 
+GREEK_LETTERS = re.compile("[\u0391-\u03a1\u03a3-\u03a9\u03b1-\u03c9]")
+DASHES = re.compile("[\u2010-\u2015\u2212]")
+SIMBADS = re.compile(r"^([Vv]?\*|(?i:NAME) ) *(?=\w)")
 PLANET = re.compile(r"(?: |(?<=[\d)]))[b-h]$")
 COMPONENT = r"[ -]?(?P<component>[A-HJ]{1,2}|[a-hj]{1,2})?"
 
-NUMBERED = (
-    # Catalogue, how it is written, what stands between it and the number, and before a component.
-    ("HD", r"HDE?", " ", ""),
-    ("HIP", r"HIP|HIC", " ", ""),
-    ("HR", r"HR", " ", ""),
-    ("GJ", r"GJ|GL|GLIESE(?:[ -]JAHREISS)?", " ", " "),
-    ("LHS", r"LHS", " ", ""),
-    ("LTT", r"LTT", " ", ""),
-    ("NLTT", r"NLTT", " ", ""),
-    ("SAO", r"SAO", " ", ""),
-    ("PPM", r"PPM", " ", ""),
-    ("TWA", r"TWA", " ", ""),
-    ("TIC", r"TIC", " ", ""),
-    ("KIC", r"KIC", " ", ""),
-    ("EPIC", r"EPIC", " ", ""),
-    ("Ross", r"ROSS", " ", ""),
-    ("Wolf", r"WOLF", " ", ""),
-    ("Feige", r"FEIGE", " ", ""),
-    ("HV", r"HV", " ", ""),
-    ("HBC", r"HBC", " ", ""),
-    ("PDS", r"PDS", " ", ""),
-    ("DoAr", r"DOAR", " ", ""),
-    ("TOI", r"TOI", "-", " "),
-    ("WASP", r"WASP", "-", " "),
-    ("HAT-P", r"HAT[ -]?P", "-", " "),
-    ("HATS", r"HATS", "-", " "),
-    ("K2", r"K2(?=[ -])", "-", " "),
-    ("Kepler", r"KEPLER", "-", " "),
-    ("KOI", r"KOI", "-", " "),
-    ("KELT", r"KELT", "-", " "),
-    ("CoRoT", r"COROT(?:[ -]EXO)?", "-", " "),
-    ("XO", r"XO", "-", " "),
-    ("TrES", r"TRES", "-", " "),
-    ("NGTS", r"NGTS", "-", " "),
-    ("Qatar", r"QATAR", "-", " "),
-    ("TRAPPIST", r"TRAPPIST", "-", " "),
-    ("MASCARA", r"MASCARA", "-", " "),
-    ("OGLE-TR", r"OGLE[ -]TR", "-", " "),
-)
+NUMBERED = {
+    # How a catalogue is written: as SIMBAD does, what follows before the number, and after it.
+    "HD": ("HD", " ", ""),
+    "HDE": ("HD", " ", ""),
+    "HIP": ("HIP", " ", ""),
+    "HIC": ("HIP", " ", ""),
+    "HR": ("HR", " ", ""),
+    "GJ": ("GJ", " ", " "),
+    "GL": ("GJ", " ", " "),
+    "GLIESE": ("GJ", " ", " "),
+    "LHS": ("LHS", " ", ""),
+    "LTT": ("LTT", " ", ""),
+    "NLTT": ("NLTT", " ", ""),
+    "SAO": ("SAO", " ", ""),
+    "PPM": ("PPM", " ", ""),
+    "TWA": ("TWA", " ", ""),
+    "TIC": ("TIC", " ", ""),
+    "KIC": ("KIC", " ", ""),
+    "EPIC": ("EPIC", " ", ""),
+    "ROSS": ("Ross", " ", ""),
+    "WOLF": ("Wolf", " ", ""),
+    "FEIGE": ("Feige", " ", ""),
+    "HV": ("HV", " ", ""),
+    "HBC": ("HBC", " ", ""),
+    "PDS": ("PDS", " ", ""),
+    "DOAR": ("DoAr", " ", ""),
+    "TOI": ("TOI", "-", " "),
+    "WASP": ("WASP", "-", " "),
+    "HAT-P": ("HAT-P", "-", " "),
+    "HATS": ("HATS", "-", " "),
+    "K2": ("K2", "-", " "),
+    "KEPLER": ("Kepler", "-", " "),
+    "KOI": ("KOI", "-", " "),
+    "KELT": ("KELT", "-", " "),
+    "COROT": ("CoRoT", "-", " "),
+    "COROT-EXO": ("CoRoT", "-", " "),
+    "XO": ("XO", "-", " "),
+    "TRES": ("TrES", "-", " "),
+    "NGTS": ("NGTS", "-", " "),
+    "QATAR": ("Qatar", "-", " "),
+    "TRAPPIST": ("TRAPPIST", "-", " "),
+    "MASCARA": ("MASCARA", "-", " "),
+    "OGLE-TR": ("OGLE-TR", "-", " "),
+}
 
 NUMBER = re.compile(
-    "(?:"
-    + "|".join(
-        f"(?P<c{position}>(?i:{written}))" for position, (_, written, _, _) in enumerate(NUMBERED)
-    )
-    + r")[ -]*0*(?P<number>[1-9]\d*)(?P<fraction>\.\d{1,2})?"
+    "(?P<catalogue>(?i:"
+    + "|".join(name.replace("-", "[ -]?") for name in sorted(NUMBERED, key=len)[::-1])
+    + r"))[ -]*0*(?P<number>[1-9]\d*)(?P<fraction>\.\d{1,2})?"
     + COMPONENT
 )
+WRITTEN = {name.replace("-", ""): spelling for name, spelling in NUMBERED.items()}
 
 DURCHMUSTERUNG = re.compile(
     r"(?P<survey>(?i:BD|CD|CPD|CORD))[ -]??(?:[ ]?(?P<sign>[+-])[ -]?)?(?P<zone>\d\d|\d(?=[ +-]))"
@@ -210,10 +218,12 @@ def parse(name: str | None) -> StarName | None:
     True
     """
     written = _tidy(name)
-    squeezed = re.sub(r"[ -]", "", written).upper()
+    if star := _numbered(written):
+        return star
+    squeezed = re.sub("[ -]", "", written).upper()
     if NOT_STARS.fullmatch(squeezed) or written.isdigit():
         return None
-    return _numbered(written) or _constellation(squeezed) or StarName(written.upper(), None)
+    return _constellation(squeezed) or StarName(written.upper(), None)
 
 
 def canonical(name: str | None) -> str | None:
@@ -274,7 +284,7 @@ def spellings(name: str | None) -> list[str]:
     found = [star.text]
     if star.catalogue is None:
         written = _tidy(name)
-        found += [f"NAME {written}", written]
+        found += [f"NAME {written}", f"NAME {capwords(written)}", written]
     elif star.catalogue == "Bayer":
         found.append(f"V{star.text}")
     elif star.catalogue == "Latin":
@@ -289,13 +299,14 @@ def _tidy(name: str | None) -> str:
 
     ``(AB)`` after a name is the double star as a whole, which the name without it is too.
     """
-    text = re.sub(r"[_\s]+", " ", unicodedata.normalize("NFKC", name or ""))
-    text = re.sub("[\u2010-\u2015\u2212]", "-", text)
-    text = re.sub("[\u0391-\u03a1\u03a3-\u03a9\u03b1-\u03c9]", _latin, text).strip(" -")
-    if text != text.lower():
+    text = name or ""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+        text = GREEK_LETTERS.sub(_latin, DASHES.sub("-", text))
+    text = " ".join(text.replace("_", " ").split()).strip(" -")
+    if text[-1:] in "bcdefgh" and text != text.lower():
         text = PLANET.sub("", text)
-    text = re.sub(r" ?\(AB\)$", "", text)
-    return re.sub(r"^([Vv]?\*|(?i:NAME) ) *(?=\w)", "", text)
+    return SIMBADS.sub("", text.removesuffix("(AB)").rstrip())
 
 
 def _latin(letter: re.Match[str]) -> str:
@@ -309,8 +320,7 @@ def _component(match: re.Match[str]) -> str:
 def _numbered(written: str) -> StarName | None:
     """A name that is a number in a catalogue."""
     if match := NUMBER.fullmatch(written):
-        position = next(i for i in range(len(NUMBERED)) if match[f"c{i}"])
-        acronym, _, before, between = NUMBERED[position]
+        acronym, before, between = WRITTEN[re.sub("[ -]", "", match["catalogue"]).upper()]
         component = _component(match)
         # .01 after a TESS or Kepler object of interest is its first planet.
         fraction = "" if acronym in ("TOI", "KOI") else match["fraction"] or ""
