@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from maury.archive.motion import ARCSEC, angle, direction
 from maury.errors import ArchiveError
 
 __all__ = ["checked_positions", "pairs"]
@@ -66,20 +67,12 @@ def pairs(
     >>> [values.round(3).tolist() for values in found]
     [[0], [0], [3.6]]
     """
-    here, there = _vectors(ra, dec), _vectors(star_ra, star_dec)
+    here, there = direction(ra, dec), direction(star_ra, star_dec)
     if len(here) == 0 or len(there) == 0:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-    near = cKDTree(there).query_ball_point(here, 2 * np.sin(np.radians(radius / 3600) / 2))
+    near = cKDTree(there).query_ball_point(here, 2 * np.sin(radius * ARCSEC / 2))
     position = np.repeat(np.arange(len(here)), [len(stars) for stars in near])
     star = np.fromiter((one for stars in near for one in stars), np.int64, len(position))
-    chord = np.linalg.norm(here[position] - there[star], axis=1)
-    separation = 3600 * np.degrees(2 * np.arcsin(chord / 2))
+    separation = angle(here[position], there[star])
     order = np.lexsort((separation, position))
     return position[order], star[order], separation[order]
-
-
-def _vectors(ra: NDArray, dec: NDArray) -> NDArray:
-    east, north = np.radians(ra), np.radians(dec)
-    return np.column_stack(
-        (np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north))
-    )
