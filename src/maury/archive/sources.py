@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +16,11 @@ from maury.archive.crossmatch import RADIUS
 from maury.archive.label_rows import LabelRows
 from maury.archive.names import parse
 from maury.archive.services import Services
-from maury.archive.session import ArchiveSession
 from maury.archive.tables import read_sweetcat, read_table
 from maury.archive.targets import Targets
+
+if TYPE_CHECKING:
+    from maury.archive.session import ArchiveSession
 
 __all__ = ["SERVICES", "Asking", "read_simbad", "read_source", "read_tic", "tic_number"]
 

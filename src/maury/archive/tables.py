@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from maury.archive import answers
 from maury.archive.conflicts import Conflict
 from maury.archive.label_columns import LABELS, Found, recognise
 from maury.archive.label_rows import LabelRows
 from maury.archive.services import Services
-from maury.archive.session import ArchiveSession
 from maury.archive.table_fields import UnitError, convert, identifiers, numbers, texts
 from maury.archive.table_files import read_file, read_text
 from maury.errors import ArchiveError, MauryError
+
+if TYPE_CHECKING:
+    from maury.archive.session import ArchiveSession
 
 __all__ = ["POSSIBLE", "label_rows", "read_sweetcat", "read_table"]
 
@@ -112,6 +113,10 @@ def read_sweetcat(services: Services, *, session: ArchiveSession | None = None) 
     ArchiveError
         If the service fails, or sends something else.
     """
+    # What asks over the network is an extra, which files need not have.
+    from maury.archive import answers
+    from maury.archive.session import ArchiveSession
+
     asking = session or ArchiveSession()
     text = answers.whole(
         lambda: asking.get(services.sweetcat, stream=True),
