@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -393,29 +394,13 @@ def test_an_interruption_keeps_what_is_here_and_ends_soon(services, wanted, tmp_
 
 
 SCRIPT = """
-import resource, sys
-from pathlib import Path
+import sys
 from maury.archive.download import download
 from maury.archive.services import Services
 from maury.archive.session import ArchiveSession
-from maury.errors import MauryError
 
-if len(sys.argv) > 2:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
-try:
-    download(None, sys.argv[1], Services.from_environment(), ArchiveSession(), workers=2)
-except MauryError as error:
-    print(type(error).__name__, error)
+download(None, sys.argv[1], Services.from_environment(), ArchiveSession(), workers=2)
 """
-
-
-def start(services: Outside, folder: Path, *arguments: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(folder), *arguments],
-        env=os.environ | services.environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
 
 
 def test_a_kill_at_any_time_costs_no_byte(services, wanted, tmp_path):
@@ -423,13 +408,15 @@ def test_a_kill_at_any_time_costs_no_byte(services, wanted, tmp_path):
     table = found(services, 6)
     manifest.write(table, tmp_path / "manifest.parquet")
     services.fail("eso_files", failures.dripping(1e6), times=1, matching=big)
-    process = start(services, tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(tmp_path)], env=os.environ | services.environment
+    )
     part = tmp_path / "spectra" / f"{big}.fits.part"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (part.exists() and part.stat().st_size > 500_000):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.wait()
     there = part.stat().st_size
     assert 500_000 < there < len(services.eso.content(big))
     # Killed without a word: what is done is in the journal, and is known from there.
@@ -454,20 +441,30 @@ def test_a_file_that_no_one_noted_is_known_by_its_content(services, wanted, tmp_
     assert len(services.asked("eso_files")) == before + 1
 
 
-def test_a_full_disk_stops_all_with_a_sentence(services, wanted, tmp_path):
+def largest_file(size: int) -> None:
+    """Let no file grow further; the error is like that of a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    largest_file(1_000_000)
+    yield
+    largest_file(before)
+
+
+def test_a_full_disk_stops_all_with_a_sentence(services, wanted, tmp_path, small_disk):
     big = large(services, wanted, row=3)
-    manifest.write(found(services, 6), tmp_path / "manifest.parquet")
-    process = start(services, tmp_path, "1000000")
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert f"{big}.fits.part cannot be written (File too large)." in out and out.count("\n") == 1
-    kept = manifest.read(tmp_path)
-    assert kept["status"][3].as_py() == "listed"
-    files = [name for name in kept["file"].to_pylist() if name]
-    assert set(names(tmp_path)) - set(files) <= {
-        f"{one}.fits{end}"
-        for one in kept["dp_id"].to_pylist()
-        for end in ("", ".part", ".part.etag")
-        if one != big
-    }
+    with pytest.raises(MauryError) as error:
+        fetch(services, found(services, 6), tmp_path, workers=2)
+    part = tmp_path / "spectra" / f"{big}.fits.part"
+    assert str(error.value) == f"{part} cannot be written (File too large)."
+    table = manifest.read(tmp_path)
+    assert table["status"][3].as_py() == "listed"
+    assert not [name for name in names(tmp_path) if big in name]
+    for row in table.to_pylist():
+        if row["status"] == "done":
+            assert (tmp_path / "spectra" / row["file"]).stat().st_size == row["bytes"]
+    largest_file(100_000_000)
     assert statuses(fetch(services, None, tmp_path)) == ["done"] * 6

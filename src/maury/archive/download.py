@@ -6,7 +6,7 @@ import json
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,12 +119,13 @@ def download(
     """
     if not 1 <= workers <= MOST_WORKERS:
         raise TargetError(f"{workers} files at once are not fetched; 1 to {MOST_WORKERS} are.")
+    login = None if user is None else Login(user, services, session)
     with _Ledger(Path(folder)) as ledger:
         table = ledger.add(wanted)
         state = _State(table, ledger, report)
-        missing = list(_missing(table, ledger.spectra, verify, state))
+        sizes = _sizes(ledger.spectra)
+        missing = list(_missing(table, ledger.spectra, sizes, verify, state))
         if missing:
-            login = None if user is None else Login(user, services, session)
             stop = threading.Event()
             transfer = Transfer(
                 ledger.spectra,
@@ -135,8 +136,8 @@ def download(
                 progress=state.came,
                 stop=stop,
             )
-            adopted = [product for product in missing if not state.adopt(transfer, product)]
-            _share(transfer, adopted, workers, stop, state)
+            missing = [product for product in missing if not state.adopt(transfer, product, sizes)]
+            _share(transfer, missing, workers, stop, state)
         state.tell()
         return ledger.select(table)
 
@@ -250,9 +251,9 @@ class _State:
         nothing = dict.fromkeys(manifest.STATE)
         self._ledger.note(Outcome({"dp_id": dp_id, **nothing, "status": "listed"}))
 
-    def adopt(self, transfer: Transfer, product: Product) -> bool:
+    def adopt(self, transfer: Transfer, product: Product, sizes: Mapping[str, int]) -> bool:
         """Whether a file is here of which nothing is noted."""
-        for name in (product.name, f"{product.name}.gz"):
+        for name in {product.name, f"{product.name}.gz"} & sizes.keys():
             path = transfer.folder / name
             if path.is_file() and (outcome := transfer.adopt(path, product)) is not None:
                 self._ledger.note(outcome)
@@ -288,10 +289,16 @@ class _State:
             self._report(Progress(*counts))
 
 
-def _missing(table: pa.Table, folder: Path, verify: bool, state: _State) -> Iterator[Product]:
-    """What is asked for and not here, or not as it was when it came."""
+def _sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each file of a folder: one listing is quicker than a question for each of many."""
     with os.scandir(folder) as entries:
-        sizes = {entry.name: entry.stat().st_size for entry in entries}
+        return {entry.name: entry.stat().st_size for entry in entries}
+
+
+def _missing(
+    table: pa.Table, folder: Path, sizes: Mapping[str, int], verify: bool, state: _State
+) -> Iterator[Product]:
+    """What is asked for and not here, or not as it was when it came."""
     columns = ("dp_id", "estimated_bytes", "release_date", "status", "file", "bytes", "sha256")
     for row in table.select(columns).to_pylist():
         name, size = row["file"], row["bytes"]

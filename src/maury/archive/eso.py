@@ -19,7 +19,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from astropy.table import Column, MaskedColumn
-from astropy.time import Time
 
 from maury.archive import tap
 from maury.archive.manifest import MANIFEST, STATE
@@ -44,6 +43,7 @@ COLLECTIONS = ("HARPS", "FEROS", "UVES", "ESPRESSO")
 """ESO's own reductions, by instrument; each is a collection of this name (``obs_collection``)."""
 
 SERVICE = "ESO's archive"
+EPOCH = datetime(1858, 11, 17, tzinfo=UTC)  # of modified Julian dates
 PAGE = 20_000  # rows at a time: what the service sends where it is not asked for more
 CHUNK = 50  # stars at a time
 
@@ -369,9 +369,11 @@ def _mjd(moment: str | None, days: float) -> float | None:
     if moment is None:
         return None
     try:
-        mjd = float(Time(moment, scale="utc").mjd)
+        time = datetime.fromisoformat(moment.strip())
     except ValueError:
         raise QuestionError(
             f"{moment!r} is no date; one is like 2005-07-31 or 2005-07-31T02:15:00 (UTC)."
         ) from None
-    return mjd + days if re.fullmatch(r"\s*[\d-]+\s*", moment) else mjd
+    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time
+    mjd = (time - EPOCH).total_seconds() / 86400
+    return mjd + days if re.fullmatch(r"[\d-]+", moment.strip()) else mjd

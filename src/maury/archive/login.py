@@ -144,7 +144,7 @@ def _password(user: str) -> str:
     except KeyringError as error:
         raise ArchiveError(
             f"The system's keyring cannot be asked for the password of {user} "
-            f"({' '.join(str(error).split()).rstrip('.')})."
+            f"({' '.join(str(error).split()).split('. ')[0].rstrip('.')})."
         ) from None
     if not password:
         raise ArchiveError(

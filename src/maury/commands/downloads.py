@@ -34,6 +34,8 @@ RATE = 1e6
 """Bytes a second and file: ESO's archive has been seen to send 6 to 12 Mbit/s (ADACS, Set it and
 forget it: automating and accelerating ESO data download, 2023)."""
 
+SHOWN_FAILURES = 10
+
 SHOWN = 100
 """Files that a table has at most."""
 
@@ -81,11 +83,19 @@ class DownloadBar:
         """In a sentence, what came of it all."""
         counts = Counter(table["status"].to_pylist())
         before = self._before or 0
+        errors = [error for error in table["error"].to_pylist() if error is not None]
         typer.echo(
             f"{out}: {counts['done'] - before:,} fetched, {before:,} already there, "
             f"{counts['failed']:,} failed.",
             err=True,
         )
+        for error in errors[:SHOWN_FAILURES]:
+            typer.echo(error, err=True)
+        if len(errors) > SHOWN_FAILURES:
+            typer.echo(
+                f"{len(errors) - SHOWN_FAILURES:,} more failed; see {out / 'manifest.parquet'}.",
+                err=True,
+            )
 
 
 def print_estimate(count: Count, instrument: str, workers: int, format: Format) -> None:
@@ -111,7 +121,7 @@ def _duration(seconds: float) -> str:
     for name, unit in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
         if seconds >= 2 * unit:
             return f"{seconds / unit:.1f} {name}"
-    return f"{seconds:.0f} seconds"
+    return f"{seconds:.0f} s"
 
 
 def print_files(table: pa.Table, out: Path, format: Format) -> None:
@@ -124,17 +134,17 @@ def print_files(table: pa.Table, out: Path, format: Format) -> None:
     out
         Where it is.
     """
-    rows = table.to_pylist()
-    times = _times(table)
-    folder = out / "spectra"
-    records = [_record(row, time, folder) for row, time in zip(rows, times, strict=True)]
+    if format is Format.TABLE and len(table) > SHOWN:
+        import pyarrow.compute as pc
+
+        table = table.filter(pc.not_equal(table["status"], "done")).slice(0, SHOWN)
+    rows = zip(table.to_pylist(), _times(table), strict=True)
+    records = [_record(row, time, out / "spectra") for row, time in rows]
     if format is not Format.TABLE:
         print_records(records, format)
-        return
-    if len(records) > SHOWN:
-        records = [record for record in records if record["status"] != "done"][:SHOWN]
-    if records:
-        print_table(records, _FILES)
+    elif records:
+        brief = [record | {"time": (record["time"] or "-")[:16]} for record in records]
+        print_table(brief, _FILES)
 
 
 def _times(table: pa.Table) -> list[str | None]:
@@ -178,5 +188,4 @@ _FILES = (
     Column("time", "start, UTC"),
     Column("snr", "S/N", ".0f"),
     Column("status", "status"),
-    Column("error", "notes"),
 )
