@@ -6,14 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from maury.archive.manifest import MANIFEST
 from maury.cli import app
 from maury.datasets.ingest import ingest
 from maury.datasets.label_table import LabelTable
-from maury.datasets.observed import Exposure
+from maury.datasets.observed import COLUMNS, Exposure
 from maury.datasets.store import SpectrumStore
 from maury.errors import MauryError, TargetError
 from maury.grid import HARPS_SMALL as GRID
@@ -127,6 +132,137 @@ def test_a_file_that_failed_is_tried_again_in_its_place(
     records = json.loads(run(*names, more, "--out", tmp_path / "store").stdout)
     found = [(record["index"], record["status"]) for record in records]
     assert found == [(0, "skipped"), (1, "done"), (2, "skipped")]
+
+
+def test_another_reduction_of_an_exposure_is_flagged_whenever_it_comes(
+    tmp_path: Path, write_exposure: Callable[..., str]
+) -> None:
+    names = [
+        write_exposure("old.fits", 1, **{"ESO DRS VERSION": "HARPS_3.5"}),
+        write_exposure("broken.fits", np.zeros(GRID.size)),
+        # A second later, as the archive's product rounds it, and the next exposure.
+        write_exposure("new.fits", 2, **{"DATE-OBS": "2012-03-24T08:37:46"}),
+        write_exposure("next.fits", 3, **{"DATE-OBS": "2012-03-24T08:38:27.623"}),
+        write_exposure("other.fits", 4, INSTRUME="FEROS"),
+        write_exposure("star.fits", 5, OBJECT="HD 2"),
+    ]
+    assert run(*names, "--instrument", "any", "--out", tmp_path / "whole").exit_code == 1
+    rows = SpectrumStore(tmp_path / "whole").catalogue.to_pylist()
+    assert [row["flags"] for row in rows] == [[], None, ["duplicate-exposure"], [], [], []]
+    store = ["--instrument", "any", "--out", tmp_path / "store"]
+    assert run(*names[:2], *store).exit_code == 1
+    assert run(*names[2:4], *store).exit_code == 0
+    records = json.loads(run(*names, *store).stdout)
+    assert [record["flags"] for record in records] == [[], [], ["duplicate-exposure"], [], [], []]
+    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
+def test_a_store_with_fewer_columns_goes_on_with_its_own(
+    tmp_path: Path, write_exposure: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [write_exposure(f"{k}.fits", k, OBJECT=f"HD {k}") for k in range(2)]
+    later = ("airmass_end", "programme", "drs_version")
+    earlier = pa.schema([item for item in COLUMNS if item.name not in later])
+    monkeypatch.setattr("maury.datasets.ingest.COLUMNS", earlier)
+    assert run(names[0], "--out", tmp_path / "store").exit_code == 0
+    monkeypatch.undo()
+    assert run(*names, "--out", tmp_path / "store").exit_code == 0
+    store = SpectrumStore(tmp_path / "store")
+    assert store.done.size == 2
+    assert not set(later) & set(store.catalogue.column_names)
+
+
+def test_what_was_fetched_goes_in_by_its_manifest(
+    tmp_path: Path, write_exposure: Callable[..., str]
+) -> None:
+    (tmp_path / "spectra").mkdir()
+    rows = [
+        {"dp_id": "ADP.2014-09-16T11:04:46.123", "status": "listed"},
+        {"dp_id": "ADP.2014-09-16T11:04:47.123", "status": "done", "file": "b.fits"},
+    ]
+    for name in ("a.fits", "b.fits"):
+        write_exposure(f"spectra/{name}", 4)
+    table = pa.Table.from_pylist(rows, MANIFEST)
+    pq.write_table(table.slice(0, 1), tmp_path / "manifest.parquet")
+    none = run("--from", tmp_path, "--out", tmp_path / "store")
+    assert "has no spectra yet" in str(none.exception)
+    pq.write_table(table, tmp_path / "manifest.parquet")
+    for source in (tmp_path, tmp_path / "manifest.parquet"):
+        result = run("--from", source, "--out", tmp_path / "store")
+        found = [record["file"] for record in json.loads(result.stdout)]
+        assert found == [str(tmp_path / "spectra" / "b.fits")]
+
+
+def catalogue(path: Path, **columns: list) -> Path:
+    """In Parquet, as ``maury catalog`` writes it."""
+    table = pa.table(columns)
+    pq.write_table(table.replace_schema_metadata({"maury": '{"kind": "catalogue"}'}), path)
+    return path
+
+
+def test_a_catalogue_names_stars_and_goes_before_headers_but_for_what_it_computed(
+    tmp_path: Path, write_exposure: Callable[..., str]
+) -> None:
+    names = [
+        write_exposure("1.fits", 1, OBJECT="alf Cen B", **{"ESO DRS CCF RVC": -22.7}),
+        write_exposure("2.fits", 2, OBJECT="HR5460", **{"ESO DRS BERV": None}),
+        write_exposure("3.fits", 3, OBJECT="HD 3"),
+    ]
+    path = catalogue(
+        tmp_path / "catalogue.parquet",
+        file=["2.fits", None, "1.fits"],
+        star=["HD 128621", "HD 9", "HD 128621"],
+        teff=[5231.0, 9000.0, 5232.0],
+        rv=[np.nan, 1.0, -22.6],
+        berv=[17.5, 1.0, 17.6],
+        airmass=[1.5, 1.5, np.nan],
+    )
+    assert run(*names, "--labels", path, "--out", tmp_path / "a").exit_code == 0
+    store = SpectrumStore(tmp_path / "a")
+    assert {star: rows.tolist() for star, rows in store.stars().items()} == {
+        "HD 128621": [0, 1],
+        "HD 3": [2],
+    }
+    found = store.catalogue.select(["teff", "rv", "berv", "airmass"]).to_pylist()
+    assert list(found[0].values()) == [5232.0, -22.6, 18.25, 1.213]
+    assert found[1]["teff"] == 5231.0 and np.isnan(found[1]["rv"])
+    assert (found[1]["berv"], found[1]["airmass"]) == (17.5, 1.213)
+    assert np.isnan(found[2]["teff"])
+
+
+def test_a_users_own_parquet_goes_before_headers_in_all(
+    tmp_path: Path, write_exposure: Callable[..., str]
+) -> None:
+    path = tmp_path / "own.parquet"
+    pq.write_table(pa.table({"star": ["hd1", "HD 1"], "berv": [3, 4], "note": ["a", "b"]}), path)
+    name = write_exposure("1.fits", 1)
+    assert run(name, "--labels", path, "--out", tmp_path / "a").exit_code == 0
+    assert SpectrumStore(tmp_path / "a").catalogue["berv"].to_pylist() == [4.0]
+
+
+def test_a_parquet_file_that_is_no_table_of_labels_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "labels.parquet"
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(MauryError, match=r"labels.parquet cannot be read as a table \("):
+        LabelTable.read(path)
+    for columns, message in (
+        ({"star": ["a"], "colour": ["red"]}, "needs a column star or file, and labels among teff"),
+        ({"star": ["a"], "teff": ["warm"]}, "column teff is of the type string, not numbers"),
+    ):
+        pq.write_table(pa.table(columns), path)
+        with pytest.raises(MauryError, match=message):
+            LabelTable.read(path)
+
+
+@given(st.lists(st.tuples(st.text(max_size=6), st.floats(allow_nan=False)), max_size=30))
+def test_of_equal_keys_the_last_holds_and_no_other_is_found(rows: list[tuple[str, float]]) -> None:
+    table = LabelTable.of("star", [name for name, _ in rows], {"teff": [x for _, x in rows]})
+    last = {"".join(name.split()).casefold().rstrip("\0"): value for name, value in rows}
+    for name, value in last.items():
+        assert table.find(star=name.upper() if name.isascii() else name, file="a") == {
+            "teff": value
+        }
+    assert table.find(star="another", file="a") == {}
 
 
 def test_a_table_fills_labels(tmp_path: Path, write_exposure: Callable[..., str]) -> None:

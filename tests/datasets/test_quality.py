@@ -62,7 +62,7 @@ def test_several_defects_are_all_told(write_exposure: Callable[..., str]) -> Non
     flux = with_values(GRID.size // 50, -3.5)
     flux[9000:9020] = 5e4
     path = write_exposure("a.fits", flux, **{"ESO DRS SPE EXT SN50": 5.0})
-    assert set(flags_of(path)) == set(QUALITY_FLAGS) - {"wrong-fibre", "duplicate-exposure"}
+    assert set(flags_of(path)) == set(QUALITY_FLAGS) - {"wrong-fibre"}
 
 
 def test_without_an_snr_the_uncertainties_tell_it(tmp_path: Path) -> None:

@@ -27,11 +27,19 @@ def ingest(
     ] = None,
     files_from: Annotated[
         str | None,
-        typer.Option("--from", help="Text file with one name a line, - for standard input."),
+        typer.Option(
+            "--from",
+            help="What maury fetch has got: its folder or manifest; or a text file with one name "
+            "a line, - for standard input.",
+            metavar="PATH",
+        ),
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(help="CSV table: a column star or file, and teff, logg, mh, rv, ..."),
+        typer.Option(
+            help="What maury catalog has made, or a table in CSV or Parquet: a column star or "
+            "file, and teff, logg, mh, rv, ..."
+        ),
     ] = None,
     grid: Annotated[GridChoice, typer.Option(help="Wavelengths of the store.")] = GridChoice.harps,
     instrument: Annotated[
@@ -58,7 +66,7 @@ def ingest(
 
     names = [*(files or []), *_listed(files_from)]
     if not names:
-        raise MauryError("No files are named: give their names, or --from a list.")
+        raise MauryError("No files are named: give their names, or --from a folder or list.")
     columns = ("files", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     progress = Progress(*columns, console=Console(stderr=True))
     bar = progress.add_task("")
@@ -116,12 +124,28 @@ def ingest(
 def _listed(source: str | None) -> list[str]:
     if source is None:
         return []
+    if Path(source).is_dir() or Path(source).suffix == ".parquet":
+        return _fetched(Path(source))
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise MauryError(f"{source} cannot be read as a list of files ({why}).") from None
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _fetched(path: Path) -> list[str]:
+    """The files of a manifest that are here."""
+    from maury.archive import manifest
+
+    table = manifest.read(path)
+    folder = manifest.locate(path).parent / manifest.SPECTRA
+    rows = zip(table["status"].to_pylist(), table["file"].to_pylist(), strict=True)
+    # What a manifest calls a file is a name in that folder, wherever the manifest came from.
+    names = [str(folder / Path(file).name) for status, file in rows if status == "done" and file]
+    if not names:
+        raise MauryError(f"{path} has no spectra yet: maury fetch gets them.")
+    return names
 
 
 def _shown(record: dict) -> dict:

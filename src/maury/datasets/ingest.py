@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
+
+from maury.datasets.duplicates import note_duplicates
 from maury.datasets.filling import Row, fill
 from maury.datasets.label_table import LabelTable
 from maury.datasets.observed import COLUMNS, Exposure
@@ -71,8 +74,9 @@ def ingest(
 
     Each is read, masked where its file shows that it is bad, brought to the barycentric frame and
     the grid's medium, resampled where its pixels are not the grid's, and divided by its median
-    over good pixels (Eq. 2 of Cvrcek et al. 2024). Files that cannot be used keep an empty place,
-    and are tried again when they are named again. Stopped at any time, the same call goes on.
+    over good pixels (Eq. 2 of Cvrcek et al. 2024). Files that cannot be used, and those of lamps,
+    keep an empty place, and are tried again when they are named again. What is wrong with the
+    others is noted in their flags. Stopped at any time, the same call goes on.
 
     Parameters
     ----------
@@ -86,7 +90,8 @@ def ingest(
     instrument
         What a header must name, if it names any; None for whatever it is.
     labels
-        What is known of the stars or files; it goes before what headers tell.
+        What is known of the stars or files; it goes before what headers tell, but for its
+        `after_headers`.
     medium, frame
         As of `maury.read`, where you know better than the files.
     workers
@@ -111,12 +116,12 @@ def ingest(
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         hashes = list(pool.map(_sha256, names))
     rows, places, skipped = _plan(out, names, hashes)
-    store = fill(
+    fill(
         out,
         settings={"kind": "observed", "unit": None, "instrument": instrument},
         grid=grid,
         frame="barycentric",
-        columns=COLUMNS,
+        columns=_columns(out),
         rows=rows,
         compute=Exposure(grid, instrument, labels, medium, frame),
         shard=SHARD,
@@ -124,7 +129,8 @@ def ingest(
         cluster=cluster,
         report=report,
     )
-    found = {row["index"]: row for row in store.catalogue.to_pylist()}
+    note_duplicates(out)
+    found = {row["index"]: row for row in SpectrumStore(out).catalogue.to_pylist()}
     return [_told(name, found[places[name]], name in skipped) for name in names]
 
 
@@ -163,6 +169,15 @@ def _plan(
         if sha256 is not None:
             known[sha256] = places[name]
     return rows, places, skipped
+
+
+def _columns(out: str | Path) -> pa.Schema:
+    """Those of the store: one of an earlier version, which had fewer, goes on with its own."""
+    if not (Path(out) / SETTINGS).exists():
+        return COLUMNS
+    return pa.schema(
+        [item for item in SpectrumStore(out).catalogue.schema if item.name in COLUMNS.names]
+    )
 
 
 def _told(name: str, row: Mapping[str, Any], skipped: bool) -> Ingested:

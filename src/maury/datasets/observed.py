@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from maury.datasets.duplicates import DUPLICATE
 from maury.datasets.label_table import LabelTable
 from maury.datasets.quality import QUALITY_FLAGS, quality_flags, refuse_lamp
 from maury.errors import ReadError, SpectrumError
@@ -49,6 +50,7 @@ FLAGS: Mapping[str, str] = {
     "resampled": "the pixels were not the grid's",
     "partial": "less than 90% of the grid's pixels are good",
     **QUALITY_FLAGS,
+    DUPLICATE: "the store has the same exposure already, from another file",
 }
 """What may be noted of an observed spectrum."""
 
@@ -69,7 +71,8 @@ class Exposure:
     instrument : str, optional
         What the header must name, if it names any; None for whatever it is.
     labels : LabelTable, optional
-        What is known of stars or files; it goes before what headers tell.
+        What is known of stars or files; it goes before what headers tell, but for its
+        `after_headers`.
     medium, frame : str, optional
         As of `maury.read`.
     """
@@ -123,7 +126,9 @@ class Exposure:
         flags += quality_flags(spectrum, light, flux)
         facts = _facts(spectrum, file)
         if self.labels is not None:
-            facts |= self.labels.find(star=spectrum.meta.object, file=file)
+            known = self.labels.find(star=spectrum.meta.object, file=file)
+            spare = {name for name in self.labels.after_headers if not math.isnan(facts[name])}
+            facts |= {name: value for name, value in known.items() if name not in spare}
         return flux, {**facts, "level": level, "flags": flags}
 
     def _check_instrument(self, spectrum: Spectrum, file: str) -> list[str]:

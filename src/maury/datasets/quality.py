@@ -15,16 +15,15 @@ from maury.spectrum import Spectrum
 __all__ = ["QUALITY_FLAGS", "quality_flags", "refuse_lamp"]
 
 QUALITY_FLAGS: Mapping[str, str] = {
-    "saturated": "many pixels hold exactly the greatest flux, or the SNR is more than HARPS's "
+    "saturated": "neighbours hold exactly the greatest flux, or the SNR is more than HARPS's "
     "detector can give in one exposure",
     "low-snr": "the SNR near 5500 A is below 10",
     "wrong-fibre": "the light is of the sky, not of a star",
     "negative-flux": "more than 1% of the good pixels are negative",
     "damaged-pixels": "pixels that nothing masks hold more than 20 times the median flux, or the "
     "file marks more than 1% of its pixels as bad",
-    "duplicate-exposure": "the store has the same exposure already, from another file",
 }
-"""What is noted of spectra that are kept all the same; all but the last by `quality_flags`."""
+"""What is noted of spectra that are kept all the same."""
 
 LOW_SNR = 10.0
 
@@ -37,7 +36,7 @@ width of 3.4 pixels are 3.6 x 92,000 electrons a pixel of the spectrum, of which
 """
 
 CLIPPED_PIXELS, LEAST_CLIPPED = 5, 1.1
-"""So many pixels with one and the same greatest flux are clipped: noise does not repeat itself.
+"""So many neighbours with one and the same greatest flux are clipped: noise is never so flat.
 
 A continuum that was set to 1 does, but is hardly above the median flux.
 """
@@ -123,6 +122,8 @@ def _snr(spectrum: Spectrum) -> float | None:
 
 def _is_clipped(spectrum: Spectrum) -> bool:
     greatest = spectrum.flux.max(where=spectrum.valid, initial=-np.inf)
-    if np.count_nonzero(spectrum.flux == greatest) < CLIPPED_PIXELS:
+    at = np.flatnonzero(spectrum.flux == greatest)
+    span = CLIPPED_PIXELS - 1
+    if not np.any(at[span:] - at[:-span] == span):
         return False
     return bool(greatest > LEAST_CLIPPED * np.median(spectrum.flux[spectrum.valid]))
