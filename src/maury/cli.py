@@ -12,6 +12,7 @@ from maury import readers
 from maury.commands import (
     bench,
     calibrate,
+    catalog,
     encode,
     evaluate,
     fetch,
@@ -123,6 +124,7 @@ app.command()(synthesize.synthesize)
 app.command()(calibrate.calibrate)
 app.add_typer(simulate.app)
 app.command()(fetch.fetch)
+app.add_typer(catalog.app)
 app.command()(ingest.ingest)
 app.command()(train.train)
 app.command()(select.select)

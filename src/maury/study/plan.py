@@ -258,8 +258,7 @@ def sweep_runs(name: str, scale: str, overrides: Sequence[str] = ()) -> dict[Any
     --------
     >>> runs = sweep_runs("sweep-bottleneck", "small")
     >>> {nodes: run.path for nodes, run in runs.items()}
-    {7: 'sweep-bottleneck/model.nodes=7', 9: 'ae-mix', 12: 'sweep-bottleneck/model.nodes=12',
-     20: 'sweep-bottleneck/model.nodes=20'}
+    {7: 'sweep-bottleneck/model.nodes=7', 9: 'ae-mix', 20: 'sweep-bottleneck/model.nodes=20'}
     """
     settings = SETTINGS[scale]
     entry = SWEEPS[name]

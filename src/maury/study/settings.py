@@ -88,7 +88,7 @@ SETTINGS: Mapping[str, StudySettings] = MappingProxyType(
         ),
         "small": StudySettings(
             overrides=("epochs=6", *SHORT),
-            bottlenecks=(7, 9, 12, 20),
+            bottlenecks=(7, 9, 20),
             label_weights=(0.1, 1, 20),
             stars=4096,
             simulated=256,
