@@ -188,7 +188,7 @@ def test_a_passing_failure_costs_only_time(services, wanted, tmp_path, failure):
         (failures.lengthened(5760), "the archive's table has"),
         (failures.empty(), "no FITS file"),
         (lambda *_: Answer(200, b"<html>Log in</html>" * 300, "application/fits"), "no FITS file"),
-        (failures.refused(401), "proprietary"),
+        (failures.refused(401), "to everybody; name the account"),
         (failures.refused(404), "has no ADP"),
     ],
 )
@@ -321,12 +321,19 @@ def test_proprietary_files_are_told_from_failures(services, tmp_path, ring):
     told = {}
     for user in (None, "guest", "astronomer"):
         told[user] = fetch(services, hidden, tmp_path, user=user)["error"][0].as_py()
-    assert told[None] == (
-        f"{dp_id} is proprietary until 2099-01-01; name its owner's account by --user."
-    )
+    assert f"does not give {dp_id} to everybody until 2099-01-01" in told[None]
     assert told["guest"].endswith(f"does not let guest have {dp_id}.")
     assert told["astronomer"] is None
     assert names(tmp_path) == [f"{dp_id}.fits"]
+
+
+def test_a_page_to_log_in_on_is_not_taken_for_a_failure_that_passes(services, tmp_path):
+    table = found(services, public=False)
+    hidden = table.filter(pa.array([date > "2090" for date in table["release_date"].to_pylist()]))
+    services.fail("eso_files", failures.web_page("Log in"), times=None)
+    row = fetch(services, hidden, tmp_path).to_pylist()[0]
+    assert "to everybody until 2099-01-01; name the account" in row["error"]
+    assert len(services.asked("eso_files")) == 1
 
 
 def test_a_token_that_expires_on_the_way_is_renewed(services, tmp_path, ring):

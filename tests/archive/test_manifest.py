@@ -67,7 +67,7 @@ def test_a_copy_by_another_tool_is_a_manifest_too(tmp_path: Path) -> None:
     assert back["dp_id"].equals(THREE["dp_id"]) and back.schema.equals(MANIFEST)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(TABLES, TABLES)
 def test_merging_keeps_what_is_known_and_takes_what_is_new(old: pa.Table, new: pa.Table) -> None:
     merged = manifest.merge(old, new)

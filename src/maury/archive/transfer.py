@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -272,19 +273,22 @@ def _failed(product: Product, reason: str, away: bool = False) -> Outcome:
 def _refuse(response: requests.Response, product: Product, login: Login | None) -> None:
     """Tell a refusal of this one file from a failure of the service."""
     host, status = _host(response), response.status_code
-    if status in (401, 403):
+    page = response.headers.get("Content-Type", "").lower().startswith("text/html")
+    # To whom is not logged in, a page may be sent on which to do so.
+    private = (product.release_date or "") > datetime.now(UTC).isoformat()
+    if status in (401, 403) or (status < 400 and page and private):
         if login is not None:
             raise _RefusedError(f"{host} does not let {login.user} have {product.dp_id}.")
-        since = f" until {product.release_date[:10]}" if product.release_date else ""
+        until = f" until {product.release_date[:10]}" if private and product.release_date else ""
         raise _RefusedError(
-            f"{product.dp_id} is proprietary{since}; name its owner's account by --user."
+            f"{host} does not give {product.dp_id} to everybody{until}; name the account of one "
+            "who may have it by --user."
         )
     if status in (404, 410):
         raise _RefusedError(f"{host} has no {product.dp_id}.")
     if status == 416:
         # There is a part that has all already, or too much.
         return
-    page = response.headers.get("Content-Type", "").lower().startswith("text/html")
     if status < 400 and page:
         raise _BrokenError(f"{host} sends a web page instead of {product.dp_id}; try again later.")
     check(response, product.dp_id)
