@@ -22,7 +22,7 @@ from astropy.time import Time
 from astropy.utils import iers
 
 import maury
-from maury.archive.circumstances import LA_SILLA, airmass, barycentric_velocity
+from maury.archive.circumstances import LA_SILLA, PARANAL, airmass, barycentric_velocity
 from maury.inference.cross_correlation import LineMask, cross_correlate
 from maury.instrument.telluric import Telluric
 from maury.spectrum import SPEED_OF_LIGHT
@@ -47,6 +47,7 @@ AS_WRITTEN = [row for row in rows() if row["file"].startswith("HARPS.")]
 GOOD = [row for row in AS_WRITTEN if not row["use"].startswith("bad input")]
 # Its header has no exposure time, but is in the frame of the barycentre all the same.
 IN_AIR = [*GOOD, *(row for row in rows() if row["file"] == "sun01_harps.fits")]
+UVES = ("ADP.2020-06-10T18:32:10.645.fits", "ADP.2020-06-10T18:32:11.316.fits")
 
 
 @pytest.fixture
@@ -115,6 +116,16 @@ def test_a_target_of_1950_is_precessed_before() -> None:
     assert ours == pytest.approx(header["ESO DRS BERV"], abs=5e-3)
     unprecessed = barycentric_velocity(15 * 23.576278, -39.817778, start, LA_SILLA)
     assert unprecessed - header["ESO DRS BERV"] < -0.1
+
+
+@pytest.mark.parametrize("name", UVES)
+def test_uves_has_its_berv_as_a_correction(name: str) -> None:
+    meta = maury.read(SPECTRA / name).meta
+    ends = [meta.time.mjd, meta.mid_time.mjd, meta.time.mjd + meta.exposure / 86400]
+    found = barycentric_velocity(meta.ra, meta.dec, ends, PARANAL)
+    assert found[1] == pytest.approx(meta.berv, abs=5e-3)
+    first, _, last = airmass(meta.ra, meta.dec, ends, PARANAL)
+    assert (first, last) == pytest.approx((meta.airmass, meta.airmass_end), abs=2e-3)
 
 
 @pytest.mark.parametrize("row", AS_WRITTEN, ids=name_of)
