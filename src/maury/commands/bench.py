@@ -20,6 +20,7 @@ __all__ = ["BENCHMARKS", "bench"]
 BENCHMARKS = {
     "simulator": "exposures a second and core from a spectrum at the star",
     "store": "random batches of full spectra out of a store, beside a memory map (0.4 GB)",
+    "archive": "spectra of a whole archive planned, cross-matched and labelled a second (0.6 GB)",
     "ingest": "FITS files a second and core into a store",
     "predict": "spectra a second and core from file to table",
     "encoder": "labels of spectra by the encoder, spectra a second and core",
@@ -75,6 +76,10 @@ def bench(
         from maury.datasets.benchmark import bench_store
 
         result = bench_store(repeats=repeats)
+    elif name == "archive":
+        from maury.archive.benchmark import bench_archive
+
+        result = bench_archive(repeats=repeats)
     elif name == "ingest":
         from maury.datasets.benchmark import bench_ingest
 

@@ -115,11 +115,11 @@ def availability_table(
     """
     columns = [
         ("available", ""),
-        ("unique targets", ""),
+        ("targets", ""),
         ("share", "%"),
         ("paper: available", ""),
-        ("unique targets", ""),
-        ("share", "%"),
+        ("paper: targets", ""),
+        ("paper: share", "%"),
     ]
     rows = [
         (
