@@ -136,6 +136,19 @@ def test_a_file_that_changed_is_fetched_anew(services, wanted, tmp_path):
         assert hashlib.sha256(file.read_bytes()).hexdigest() == row["sha256"]
 
 
+def test_a_manifest_that_tells_of_files_elsewhere_is_not_believed(services, wanted, tmp_path):
+    victim = tmp_path / "victim.fits"
+    victim.write_bytes(b"precious")
+    for name in (None, "../victim.fits", str(victim), ".."):
+        claim = {"status": "done", "file": name, "bytes": 8, "sha256": "00"}
+        rows = [row | claim for row in wanted.to_pylist()]
+        table = pa.Table.from_pylist(rows, manifest.MANIFEST)
+        folder = tmp_path / f"of {str(name)[:4]}".replace("/", "")
+        assert statuses(fetch(services, table, folder)) == ["done"] * 6
+        assert len(names(folder)) == 6
+    assert victim.read_bytes() == b"precious"
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_no_more_files_are_asked_for_at_once_than_allowed(services, tmp_path, workers):
     services.fail("eso_files", failures.slow(0.05), times=None)
@@ -294,7 +307,7 @@ def test_a_manifest_with_a_path_for_a_name_is_refused(services, wanted, tmp_path
     ids = pa.array(["../../../escaped", *wanted["dp_id"].to_pylist()[1:]])
     with pytest.raises(MauryError, match=r"'../../../escaped'"):
         fetch(services, wanted.set_column(0, "dp_id", ids), tmp_path)
-    assert services.asked("eso_files") == []
+    assert services.asked("eso_files") == [] and not list(tmp_path.iterdir())
 
 
 def test_a_file_that_is_compressed_is_kept_so(services, wanted, tmp_path):
@@ -377,7 +390,7 @@ def test_progress_counts_files_and_bytes(services, wanted, tmp_path):
     assert last.bytes == sum(filter(None, result["bytes"].to_pylist()))
     assert all(a.files <= b.files for a, b in pairwise(seen))
     fetch(services, wanted, tmp_path, report=seen.append)
-    assert (seen[-1].files, seen[-1].failed) == (6, 0)
+    assert (seen[-1].files, seen[-1].failed, seen[-1].before) == (6, 0, 5)
 
 
 def test_an_interruption_keeps_what_is_here_and_ends_soon(services, wanted, tmp_path):

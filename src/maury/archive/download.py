@@ -52,6 +52,8 @@ class Progress:
         That are asked for; the latter as the archive estimates it.
     failed : int
         Files that did not come.
+    before : int
+        Files that were here before.
     """
 
     files: int
@@ -59,6 +61,7 @@ class Progress:
     all_files: int
     all_bytes: int
     failed: int
+    before: int
 
 
 def download(
@@ -119,6 +122,8 @@ def download(
     """
     if not 1 <= workers <= MOST_WORKERS:
         raise TargetError(f"{workers} files at once are not fetched; 1 to {MOST_WORKERS} are.")
+    if wanted is not None:
+        wanted = manifest.check(wanted, "What is asked for")
     login = None if user is None else Login(user, services, session)
     with _Ledger(Path(folder)) as ledger:
         table = ledger.add(wanted)
@@ -192,7 +197,7 @@ class _Ledger:
         """The rows that are asked for, as they are known now."""
         if wanted is None:
             return self._table
-        self._table = manifest.merge(self._table, manifest.check(wanted, "What is asked for"))
+        self._table = manifest.merge(self._table, wanted)
         manifest.write(self._table, self.folder / manifest.NAME)
         return self.select(wanted)
 
@@ -231,7 +236,7 @@ class _State:
     ) -> None:
         self._ledger, self._report = ledger, report
         self._lock = threading.Lock()
-        self._files, self._bytes, self._failed = 0, 0, 0
+        self._files, self._bytes, self._failed, self._before = 0, 0, 0, 0
         self._all_files = len(table)
         self._all_bytes = pc.sum(table["estimated_bytes"]).as_py() or 0
         self._away: list[str] = []
@@ -244,6 +249,7 @@ class _State:
     def here(self, size: int) -> None:
         """A file that was here before."""
         self._files += 1
+        self._before += 1
         self.came(size)
 
     def gone(self, dp_id: str) -> None:
@@ -258,6 +264,7 @@ class _State:
             if path.is_file() and (outcome := transfer.adopt(path, product)) is not None:
                 self._ledger.note(outcome)
                 self.here(outcome.state["bytes"])
+                self.tell()
                 return True
         return False
 
@@ -285,8 +292,16 @@ class _State:
         if self._report is not None:
             with self._lock:
                 came = self._bytes
-            counts = (self._files, came, self._all_files, max(self._all_bytes, came), self._failed)
-            self._report(Progress(*counts))
+            self._report(
+                Progress(
+                    files=self._files,
+                    bytes=came,
+                    all_files=self._all_files,
+                    all_bytes=max(self._all_bytes, came),
+                    failed=self._failed,
+                    before=self._before,
+                )
+            )
 
 
 def _sizes(folder: Path) -> dict[str, int]:
@@ -305,12 +320,14 @@ def _missing(
         here = row["status"] == "done" and name in sizes and sizes[name] == size
         if here and verify:
             here = digest(folder / name) == row["sha256"]
+            state.tell()
         if here:
             state.here(size)
             continue
         if row["status"] == "done":
-            # It is not what it was; else it would be taken for one that is whole.
-            (folder / Path(name or ".").name).unlink(missing_ok=True)
+            if name in sizes:
+                # It is not what it was; else it would be taken for one that is whole.
+                (folder / name).unlink(missing_ok=True)
             state.gone(row["dp_id"])
         yield Product(row["dp_id"], row["estimated_bytes"], row["release_date"])
 

@@ -52,7 +52,7 @@ class DownloadBar:
             TimeRemainingColumn(compact=True),
             console=Console(stderr=True),
         )
-        self._before: int | None = None
+        self._before = 0
 
     def __enter__(self) -> DownloadBar:
         return self
@@ -71,8 +71,8 @@ class DownloadBar:
         """Draw it."""
         what = f"{progress.files:,} of {progress.all_files:,} files"
         total = progress.all_bytes or None
-        if self._before is None:
-            self._before = progress.files
+        self._before = progress.before
+        if not self._bars.task_ids:
             # What is here already says nothing of the rate.
             self._bars.add_task(what, total=total, completed=progress.bytes)
             self._bars.start()
@@ -82,7 +82,7 @@ class DownloadBar:
     def tell(self, table: pa.Table, out: Path) -> None:
         """In a sentence, what came of it all."""
         counts = Counter(table["status"].to_pylist())
-        before = self._before or 0
+        before = self._before
         errors = [error for error in table["error"].to_pylist() if error is not None]
         typer.echo(
             f"{out}: {counts['done'] - before:,} fetched, {before:,} already there, "
