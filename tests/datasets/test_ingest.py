@@ -149,6 +149,8 @@ def test_another_reduction_of_an_exposure_is_flagged_whenever_it_comes(
     assert run(*names, "--instrument", "any", "--out", tmp_path / "whole").exit_code == 1
     rows = SpectrumStore(tmp_path / "whole").catalogue.to_pylist()
     assert [row["flags"] for row in rows] == [[], None, ["duplicate-exposure"], [], [], []]
+    again = run(*names, "--instrument", "any", "--out", tmp_path / "whole")
+    assert "Noted of 1: duplicate-exposure (the store has the same exposure al" in again.stderr
     store = ["--instrument", "any", "--out", tmp_path / "store"]
     assert run(*names[:2], *store).exit_code == 1
     assert run(*names[2:4], *store).exit_code == 0

@@ -54,14 +54,16 @@ def ingest(
     """Keep observed spectra in a store: masked, on one grid, divided by their median.
 
     Files that the store has are passed over, others are added; killed at any time, the same
-    command goes on where it was. Each file has a row in the report; those that cannot be used say
-    why, and the exit code is then 1. In Python, maury.SpectrumStore(DIR) opens the store.
+    command goes on where it was. Each file has a row in the report; those that cannot be used, or
+    are of a lamp, say why, and the exit code is then 1. What is wrong with the others is noted, and
+    kept in the store's catalogue. In Python, maury.SpectrumStore(DIR) opens the store.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from maury.datasets.ingest import ingest as run
     from maury.datasets.label_table import LabelTable
+    from maury.datasets.observed import FLAGS
     from maury.datasets.store import SpectrumStore
 
     names = [*(files or []), *_listed(files_from)]
@@ -115,6 +117,9 @@ def ingest(
         f"{len(store.stars()):,} stars.",
         err=True,
     )
+    noted = Counter(flag for result in results for flag in result.flags)
+    for flag, count in noted.most_common():
+        typer.echo(f"Noted of {count:,}: {flag} ({FLAGS[flag]}).", err=True)
     if labels is not None and counts["skipped"]:
         typer.echo("The labels of spectra that were already there are as they were.", err=True)
     if counts["failed"]:

@@ -130,7 +130,8 @@ def ingest(
         report=report,
     )
     note_duplicates(out)
-    found = {row["index"]: row for row in SpectrumStore(out).catalogue.to_pylist()}
+    told = SpectrumStore(out).catalogue.select(["index", "status", "star", "error", "flags"])
+    found = {row["index"]: row for row in told.to_pylist()}
     return [_told(name, found[places[name]], name in skipped) for name in names]
 
 
@@ -142,9 +143,10 @@ def _plan(
     size = 0
     if (Path(out) / SETTINGS).exists():
         store = SpectrumStore(out)
-        catalogue, size = store.catalogue.to_pylist(), len(store)
+        size = len(store)
         if store.settings["kind"] != "observed":
             raise TargetError(f"{out} holds spectra of the kind {store.settings['kind']!r}.")
+        catalogue = store.catalogue.select(["index", "status", "file", "sha256"]).to_pylist()
     known = {row["sha256"]: row["index"] for row in catalogue if row["status"] == "done"}
     failed = {row["file"]: row["index"] for row in catalogue if row["status"] == "failed"}
     taken = {row["index"] for row in catalogue}
