@@ -70,7 +70,9 @@ class DownloadBar:
     def report(self, progress: download.Progress) -> None:
         """Draw it."""
         what = f"{progress.files:,} of {progress.all_files:,} files"
-        total = progress.all_bytes or None
+        settled = progress.files + progress.failed == progress.all_files
+        # The archive's sizes are rounded.
+        total = progress.bytes if settled else progress.all_bytes or None
         self._before = progress.before
         if not self._bars.task_ids:
             # What is here already says nothing of the rate.
