@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from maury.archive.catalogue import CATALOGUE, Catalogue
 from maury.archive.manifest import MANIFEST
 from maury.cli import app
 from maury.datasets.ingest import ingest
@@ -195,10 +196,9 @@ def test_what_was_fetched_goes_in_by_its_manifest(
         assert found == [str(tmp_path / "spectra" / "b.fits")]
 
 
-def catalogue(path: Path, **columns: list) -> Path:
-    """In Parquet, as ``maury catalog`` writes it."""
-    table = pa.table(columns)
-    pq.write_table(table.replace_schema_metadata({"maury": '{"kind": "catalogue"}'}), path)
+def catalogue(path: Path, rows: list[dict]) -> Path:
+    """As ``maury catalog`` writes it."""
+    Catalogue(pa.Table.from_pylist(rows, CATALOGUE), {}).write(path)
     return path
 
 
@@ -212,12 +212,11 @@ def test_a_catalogue_names_stars_and_goes_before_headers_but_for_what_it_compute
     ]
     path = catalogue(
         tmp_path / "catalogue.parquet",
-        file=["2.fits", None, "1.fits"],
-        star=["HD 128621", "HD 9", "HD 128621"],
-        teff=[5231.0, 9000.0, 5232.0],
-        rv=[np.nan, 1.0, -22.6],
-        berv=[17.5, 1.0, 17.6],
-        airmass=[1.5, 1.5, np.nan],
+        [
+            {"file": "2.fits", "star": "HD 128621", "teff": 5231.0, "berv": 17.5, "airmass": 1.5},
+            {"file": None, "star": "HD 9", "teff": 9000.0, "rv": 1.0},
+            {"file": "1.fits", "star": "HD 128621", "teff": 5232.0, "rv": -22.6, "berv": 17.6},
+        ],
     )
     assert run(*names, "--labels", path, "--out", tmp_path / "a").exit_code == 0
     store = SpectrumStore(tmp_path / "a")
