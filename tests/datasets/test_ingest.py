@@ -194,6 +194,11 @@ def test_what_was_fetched_goes_in_by_its_manifest(
         result = run("--from", source, "--out", tmp_path / "store")
         found = [record["file"] for record in json.loads(result.stdout)]
         assert found == [str(tmp_path / "spectra" / "b.fits")]
+    for elsewhere in ("../b.fits", "/etc/passwd", ".."):
+        rows[1]["file"] = elsewhere
+        pq.write_table(pa.Table.from_pylist(rows, MANIFEST), tmp_path / "manifest.parquet")
+        refused = run("--from", tmp_path, "--out", tmp_path / "store")
+        assert f"names the file {elsewhere!r}, which is not one in" in str(refused.exception)
 
 
 def catalogue(path: Path, rows: list[dict]) -> Path:

@@ -146,11 +146,13 @@ def _fetched(path: Path) -> list[str]:
     table = manifest.read(path)
     folder = manifest.locate(path).parent / manifest.SPECTRA
     rows = zip(table["status"].to_pylist(), table["file"].to_pylist(), strict=True)
-    # What a manifest calls a file is a name in that folder, wherever the manifest came from.
-    names = [str(folder / Path(file).name) for status, file in rows if status == "done" and file]
+    names = [file for status, file in rows if status == "done" and file]
     if not names:
         raise MauryError(f"{path} has no spectra yet: maury fetch gets them.")
-    return names
+    for name in names:
+        if Path(name).name != name or name == "..":
+            raise MauryError(f"{path} names the file {name!r}, which is not one in {folder}.")
+    return [str(folder / name) for name in names]
 
 
 def _shown(record: dict) -> dict:
