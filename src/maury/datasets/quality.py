@@ -27,12 +27,13 @@ QUALITY_FLAGS: Mapping[str, str] = {
 
 LOW_SNR = 10.0
 
-MOST_SNR = {"HARPS": 560.0, "HARPN": 560.0}
+MOST_SNR = {"HARPS": 568.0}
 """Beyond which the detector must have been saturated, by INSTRUME.
 
-65,535 ADU of 1.4 electrons (Mayor et al. 2003) at the peak of an order whose profile has a full
-width of 3.4 pixels are 3.6 x 92,000 electrons a pixel of the spectrum, of which the square root is
-576. No s1d file tells of saturation otherwise: its flux is no longer in counts.
+65,535 ADU of 1.36 electrons (ESO DRS CCD CONAD) at the peak of an order whose profile has a full
+width of 3.4 pixels (HARPS User Manual, 3P6-MAN-ESO-90100-0005, Sect. 2) are 323,000 electrons a
+pixel of the spectrum, the square of this ratio. It is told from the header alone: the flux of an
+s1d file is no longer in counts.
 """
 
 CLIPPED_PIXELS, LEAST_CLIPPED = 5, 1.1
