@@ -18,7 +18,7 @@ from outside import Outside
 from stand_in import failures
 from stand_in.message import Answer
 
-from maury.archive.login import KEYRING_SERVICE, Anonymous, Login
+from maury.archive.login import KEYRING_SERVICE, Login
 from maury.errors import ArchiveError
 
 PASSWORD = "correct horse"
@@ -64,7 +64,7 @@ def private(services: Outside) -> str:
 
 def test_a_proprietary_file_is_given_to_its_owner(services: Outside, ring: Ring) -> None:
     url = private(services)
-    assert services.session.get(url, auth=Anonymous()).status_code == 401
+    assert services.session.get(url).status_code == 401
     assert services.session.get(url, auth=login(services)).status_code == 200
     assert KEYRING_SERVICE == "astroquery:www.eso.org"
 
@@ -116,6 +116,14 @@ def test_the_password_is_in_no_address(services: Outside, ring: Ring) -> None:
     assert "horse" not in request.url and "astronomer" not in request.url
 
 
+def test_a_service_that_takes_it_only_there_is_asked_as_esos_examples_do(
+    services: Outside, ring: Ring
+) -> None:
+    services.fail("eso_token", lambda *_: Answer(405))
+    assert services.session.get(private(services), auth=login(services)).status_code == 200
+    assert [request.method for request in services.asked("eso_token")] == ["POST", "GET"]
+
+
 def test_the_token_goes_to_no_other_host(services: Outside, ring: Ring) -> None:
     user = login(services)
     elsewhere = Outside()
@@ -162,7 +170,7 @@ def test_a_netrc_is_left_alone(
     monkeypatch.setenv("NETRC", str(netrc))
     requests.get(private(services), timeout=5)
     assert services.asked("eso_files")[0].header("Authorization").startswith("Basic ")
-    services.session.get(private(services), auth=Anonymous())
+    services.session.get(private(services))
     assert services.asked("eso_files")[1].header("Authorization") is None
     services.session.get(private(services), auth=login(services))
     assert services.asked("eso_files")[2].header("Authorization").startswith("Bearer ")

@@ -24,7 +24,7 @@ from maury.archive.services import Services
 from maury.archive.session import ArchiveSession
 from maury.errors import ArchiveError
 
-__all__ = ["KEYRING_SERVICE", "Anonymous", "Login"]
+__all__ = ["KEYRING_SERVICE", "Login"]
 
 KEYRING_SERVICE = "astroquery:www.eso.org"
 """Under which astroquery stores passwords of ESO's users."""
@@ -38,14 +38,6 @@ CLIENT = {
 """How ESO's own examples introduce themselves; none of it is secret."""
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
-
-
-class Anonymous(AuthBase):
-    """Nobody: it also keeps requests from taking a password of ``~/.netrc``."""
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """The request as it is."""
-        return request
 
 
 class Login(AuthBase):
@@ -113,14 +105,13 @@ class Login(AuthBase):
 
     def _renew(self) -> None:
         host = urlsplit(self._services.eso_token).netloc
-        response = self._session.post(
-            self._services.eso_token,
-            params=CLIENT,
-            # Not among the parameters, which servers and libraries write to their logs.
-            data={"username": self.user, "password": self._password},
-            auth=Anonymous(),
-            allow_redirects=False,
-        )
+        address = self._services.eso_token
+        secret = {"username": self.user, "password": self._password}
+        # Not among the parameters, which servers and libraries write to their logs.
+        response = self._session.post(address, params=CLIENT, data=secret, allow_redirects=False)
+        if response.status_code == 405:
+            # ESO's examples in Python put it there.
+            response = self._session.get(address, params=CLIENT | secret, allow_redirects=False)
         if response.status_code in (400, 401, 403):
             raise ArchiveError(
                 f"{host} refuses the password that the keyring has for {self.user}; store the "

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
 from urllib3.util.retry import Retry
 
 from maury.errors import ArchiveError
@@ -18,6 +19,17 @@ BUSY = (429, 500, 502, 503, 504)
 
 TIMEOUT = (15.0, 120.0)
 """Seconds to wait for a connection, and for each next piece of an answer."""
+
+LONGEST_PAUSE = 300
+"""Seconds that a ``Retry-After`` is kept to; who is told to come back later still is told so."""
+
+
+class Anonymous(AuthBase):
+    """Nobody."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """The request as it is."""
+        return request
 
 
 class ArchiveSession(requests.Session):
@@ -43,11 +55,14 @@ class ArchiveSession(requests.Session):
             allowed_methods=None,
             backoff_factor=pause,
             backoff_jitter=pause / 2,
+            retry_after_max=LONGEST_PAUSE,
             raise_on_status=False,
         )
         adapter = HTTPAdapter(max_retries=retry, pool_maxsize=16)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
+        # Else requests would send what ~/.netrc has for the host.
+        self.auth = Anonymous()
         self.headers["User-Agent"] = "maury (Python package)"
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
@@ -101,9 +116,12 @@ def _reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.Timeout):
         return "it took too long"
     cause: BaseException = error
-    while (inner := getattr(cause, "reason", None) or next(iter(cause.args), None)) is not None:
-        if not isinstance(inner, BaseException):
-            break
+    while (inner := _inner(cause)) is not None:
         cause = inner
     text = str(cause)
     return text.rsplit(": ", 1)[-1] if ": " in text else text or type(cause).__name__
+
+
+def _inner(error: BaseException) -> BaseException | None:
+    found = (getattr(error, "reason", None), *error.args)
+    return next((each for each in found if isinstance(each, BaseException)), None)

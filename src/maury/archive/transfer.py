@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from maury.archive.login import Anonymous, Login
+from maury.archive.login import Login
 from maury.archive.manifest import IDENTIFIER
 from maury.archive.services import Services
 from maury.archive.session import ArchiveSession, check
@@ -210,9 +210,7 @@ class Transfer:
             headers |= {"Range": f"bytes={offset}-", "If-Range": validator}
         url = f"{self.services.eso_files}/{product.dp_id}"
         for again in (True, False):
-            response = self.session.get(
-                url, headers=headers, auth=self.login or Anonymous(), stream=True
-            )
+            response = self.session.get(url, headers=headers, auth=self.login, stream=True)
             if not (again and response.status_code == 401 and self.login is not None):
                 break
             if not self.login.refused(response.request):
