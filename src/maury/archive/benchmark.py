@@ -61,8 +61,8 @@ class Archive:
     def draw(cls, spectra: int, stars: int, rows: int, seed: int = 0) -> Archive:
         """Random stars south of +30 degrees, few of which have most of the exposures.
 
-        Proper motions are up to 3 arcsec a year each way, and the telescope points 6 arcsec beside the
-        star on average.
+        Proper motions are up to 3 arcsec a year each way, and the telescope points 6 arcsec beside
+        the star on average.
         """
         random = np.random.default_rng(seed)
         ra = random.uniform(0, 360, rows)
@@ -181,7 +181,7 @@ def bench_archive(
         reference=median(references),
         unit="spectra/s",
         conditions=f"{spectra:,} spectra of {stars:,} stars, {rows:,} rows: {seconds:.1f} s and "
-        f"at most {peak:.2f} GiB, {repeats} turns, processor time of one thread, "
+        f"at most {peak:.2f} GiB, median of {repeats}, processor time of one thread, "
         f"{platform.machine()}; reference: apply_space_motion, separation, "
         f"radial_velocity_correction and AltAz of astropy for each of {REFERENCE_STARS} stars",
         breakdown={name: 1e3 * value for name, value in steps.items()},

@@ -47,6 +47,7 @@ FLAGS: Mapping[str, str] = {
     "conflict": "a conflict about the star is not settled",
     "far-pointing": "the telescope pointed elsewhere than at the star",
     "no-time": "time or position is not known, so that there is no BERV and no airmass",
+    "below-horizon": "the star was below the horizon, so that time or position is wrong",
     "no-site": "where the instrument stands is not known",
 }
 """What may be doubtful of a spectrum."""
@@ -311,6 +312,7 @@ def _table(
             )[star],
             "far-pointing": sky.separation > 2 * radius,
             "no-time": ~np.isfinite(exposures.mjd) | ~np.isfinite(sky.ra),
+            "below-horizon": np.isfinite(berv) & np.isnan(airmass),
             "no-site": ~sited,
         }
     )
