@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -23,6 +25,13 @@ RA, DEC = RANDOM.uniform(0, 360, 60), RANDOM.uniform(-90, 60, 60)
 MJD = RANDOM.uniform(52936, 58920, 60)  # October 2003 to March 2020
 
 
+@pytest.fixture(scope="module", autouse=True)
+def earth_rotation() -> Iterator[None]:
+    """The table of the Earth's rotation that comes with astropy, and nothing from the network."""
+    with iers.earth_orientation_table.set(iers.IERS_A.open(iers.IERS_A_FILE)):
+        yield
+
+
 @pytest.fixture
 def sky() -> tuple[SkyCoord, Time]:
     return SkyCoord(RA * u.deg, DEC * u.deg), Time(MJD, format="mjd", scale="utc")
@@ -33,10 +42,9 @@ def test_berv_is_the_projected_velocity_of_astropy(
     sky: tuple[SkyCoord, Time], site: EarthLocation
 ) -> None:
     target, time = sky
-    with iers.earth_orientation_table.set(iers.IERS_A.open(iers.IERS_A_FILE)):
-        _, earth = get_body_barycentric_posvel("earth", time)
-        _, spin = site.get_gcrs_posvel(time)
-        full = target.radial_velocity_correction(obstime=time, location=site).to_value("km/s")
+    _, earth = get_body_barycentric_posvel("earth", time)
+    _, spin = site.get_gcrs_posvel(time)
+    full = target.radial_velocity_correction(obstime=time, location=site).to_value("km/s")
     velocity = (earth + spin).xyz.to_value("km/s")
     expected = (velocity * target.cartesian.xyz.value).sum(axis=0)
     found = barycentric_velocity(RA, DEC, MJD, site)
@@ -54,8 +62,7 @@ def test_many_exposures_have_what_few_have() -> None:
 
 def test_airmass_is_that_of_astropys_altitude(sky: tuple[SkyCoord, Time]) -> None:
     target, time = sky
-    with iers.earth_orientation_table.set(iers.IERS_A.open(iers.IERS_A_FILE)):
-        altitude = target.transform_to(AltAz(obstime=time, location=PARANAL)).alt.deg
+    altitude = target.transform_to(AltAz(obstime=time, location=PARANAL)).alt.deg
     found = airmass(RA, DEC, MJD, PARANAL)
     np.testing.assert_array_equal(np.isnan(found), altitude < 0)
     # Kasten & Young (1989), of the apparent altitude.

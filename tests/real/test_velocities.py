@@ -50,7 +50,7 @@ IN_AIR = [*GOOD, *(row for row in rows() if row["file"] == "sun01_harps.fits")]
 UVES = ("ADP.2020-06-10T18:32:10.645.fits", "ADP.2020-06-10T18:32:11.316.fits")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def earth_rotation() -> Iterator[None]:
     """The table of the Earth's rotation that comes with astropy, and nothing from the network."""
     with iers.earth_orientation_table.set(iers.IERS_A.open(iers.IERS_A_FILE)):
