@@ -8,7 +8,7 @@ from typing import Any
 from stand_in.stars import STARS, Star
 from stand_in.votable import Field
 
-__all__ = ["COLUMNS", "FOREIGN", "PROPRIETARY", "products", "star_at"]
+__all__ = ["COLUMNS", "FOREIGN", "PROPRIETARY", "observation", "products", "star_at"]
 
 # A subset of ESO's columns, in its order (archive.eso.org/tap_obs, TAP_SCHEMA.columns).
 COLUMNS = (
@@ -83,31 +83,23 @@ def products() -> list[dict[str, Any]]:
         star = next(star for star in STARS if star.main_id == main_id)
         for index in range(number):
             name = names[index % len(names)]
-            rows.append(_product(len(rows), star, instrument, name, index))
+            rows.append(observation(len(rows), star, instrument, name, index))
     last = {row["target_name"]: row for row in rows if row["obs_collection"] == "HARPS"}
     last[PROPRIETARY]["obs_release_date"] = "2099-01-01T00:00:00.000Z"
     last[FOREIGN[1].replace(" ", "")]["target_name"] = FOREIGN[0]
     return rows
 
 
-def star_at(row: dict[str, Any]) -> Star:
-    """The star that a product shows: the nearest to where the telescope pointed."""
-
-    def distance(star: Star) -> float:
-        ra, dec = star.position(row["t_min"])
-        east = (ra - row["s_ra"]) * math.cos(math.radians(dec))
-        return math.hypot(east, dec - row["s_dec"])
-
-    return min(STARS, key=distance)
-
-
-def _product(number: int, star: Star, instrument: str, name: str, index: int) -> dict[str, Any]:
+def observation(number: int, star: Star, instrument: str, name: str, index: int) -> dict[str, Any]:
+    """One product: the `number` in the archive gives its identifier, `index` its hour angle."""
     first, last, power, telescope = _INSTRUMENTS[instrument]
     hour_angle = (-1.6, -0.4, 0.3, 1.2)[index % 4]
     start = _night(2005 + (3 * number) % 14, star.ra, hour_angle)
     exposure = 60.0 * (1 + index % 5)
     ra, dec = star.position(start)
-    identifier = f"ADP.2014-{9 + number % 3:02d}-16T11:{number:02d}:45.{(137 * number) % 1000:03d}"
+    hour, minute = divmod(number, 60)
+    clock = f"{11 + hour}:{minute:02d}:45.{(137 * number) % 1000:03d}"
+    identifier = f"ADP.2014-{9 + number % 3:02d}-16T{clock}"
     ra, dec = round(ra + 1e-4 * math.cos(number), 6), round(dec + 1e-4 * math.sin(number), 6)
     return {
         "access_estsize": None,
@@ -134,6 +126,17 @@ def _product(number: int, star: Star, instrument: str, name: str, index: int) ->
         "t_min": start,
         "target_name": name,
     }
+
+
+def star_at(row: dict[str, Any]) -> Star:
+    """The star that a product shows: the nearest to where the telescope pointed."""
+
+    def distance(star: Star) -> float:
+        ra, dec = star.position(row["t_min"])
+        east = (ra - row["s_ra"]) * math.cos(math.radians(dec))
+        return math.hypot(east, dec - row["s_dec"])
+
+    return min(STARS, key=distance)
 
 
 def _night(year: int, ra: float, hour_angle: float) -> float:

@@ -115,6 +115,11 @@ class StandIn:
         with self._lock:
             self._planned.clear()
 
+    def waiting(self) -> int:
+        """How many failures are still to come, of those that come so many times."""
+        with self._lock:
+            return sum(planned.times or 0 for planned in self._planned)
+
     def asked(self, where: str) -> list[Request]:
         """The requests of one service so far."""
         return [request for request in list(self.log) if request.where == where]
