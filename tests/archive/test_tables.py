@@ -190,6 +190,12 @@ def test_a_column_that_is_named_must_exist():
     assert recognise(["Teff", "rv"], {"rv": "", "teff": "TEFF"}).keys() == {"teff"}
 
 
+def test_units_may_be_part_of_a_columns_name():
+    found = recognise(["teff_K", "RV [m/s]", "pmra_mas_yr", "e[Fe/H]"])
+    units = {key: each.unit for key, each in found.items()}
+    assert units == {"teff": "K", "rv": "m/s", "pmra": "mas/yr", "mh_error": None}
+
+
 def test_metallicity_goes_before_the_abundance_of_iron():
     found = recognise(["[Fe/H]", "[M/H]", "e_[Fe/H]", "err_mh"])
     assert (found["mh"].column, found["mh"].iron) == ("[M/H]", False)

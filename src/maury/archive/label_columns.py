@@ -51,6 +51,13 @@ QUANTITIES = tuple(SPELLINGS)
 """All that a column may be: identifiers, positions, labels, and ``<label>_error``."""
 
 NOT_UNITS = frozenset("fe/h m/h me/h a/h g g/h".split())
+SUFFIXES = {
+    "k": "K", "dex": "dex", "deg": "deg", "kms": "km/s", "km_s": "km/s", "ms": "m/s", "m_s": "m/s",
+    "masyr": "mas/yr", "mas_yr": "mas/yr",
+}  # fmt: skip
+"""Units after an underscore, as in ``teff_K``."""
+
+SUFFIX = re.compile(rf"(.+?)_({'|'.join(sorted(SUFFIXES, key=len)[::-1])})", re.IGNORECASE)
 IRON = frozenset(("feh", "feoh"))
 
 
@@ -63,7 +70,7 @@ class Found:
     column : str
         As the table calls it.
     unit : str or None
-        In brackets at the end of its name, as in ``Teff (K)``.
+        At the end of its name, as in ``Teff (K)`` or ``teff_K``.
     iron : bool
         Whether it is the abundance of iron, where [M/H] is wanted.
     """
@@ -139,7 +146,9 @@ def _alike(column: str, there: list[str]) -> str | None:
 
 
 def _parted(column: str) -> tuple[str, str | None]:
-    """The name of a column and the unit in brackets that it ends with."""
+    """The name of a column and the unit that it ends with."""
+    if match := SUFFIX.fullmatch(column):
+        return match[1], SUFFIXES[match[2].lower()]
     match = re.fullmatch(r"(.*?\w)[\s_]*[\[(]([^\])]+)[\])]", column)
     if match is None or match[2].replace(" ", "").lower() in NOT_UNITS:
         return column, None
