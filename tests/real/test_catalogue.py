@@ -103,7 +103,7 @@ def test_the_trusted_sources_agree_with_each_other(compared: Catalogue) -> None:
         for row in compared.conflicts.to_pylist()
         if row["source"] == f"{SWEETCAT.name} / {GTO.name}"
     ]
-    # Of some 150 stars that both have; spectroscopic gravities are the least certain.
+    # Spectroscopic gravities are the least certain.
     assert Counter(label for label, _ in apart) == {"logg": 6}
 
 

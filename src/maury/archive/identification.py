@@ -13,7 +13,7 @@ from maury.archive.conflicts import Conflict
 from maury.archive.crossmatch import RADIUS, Matches, Trust, bridges, crossmatch, separations
 from maury.archive.label_rows import LabelRows
 from maury.archive.motion import at_time, direction, position, velocity
-from maury.archive.sources import Asking, read_simbad, read_source, tic_number
+from maury.archive.sources import Asking, check_source, read_simbad, read_source, tic_number
 from maury.archive.targets import Targets
 
 __all__ = ["Identified", "Sky", "identify"]
@@ -158,6 +158,10 @@ def identify(
     trust
         As of `maury.archive.crossmatch.crossmatch`.
     """
+    for source in sources:
+        if not isinstance(source, LabelRows):
+            # Before services are asked for minutes.
+            check_source(source)
     guide = None
     by_position = np.zeros(len(targets), dtype=bool)
     if {"simbad", "tic"} & {source for source in sources if isinstance(source, str)}:

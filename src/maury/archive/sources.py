@@ -18,11 +18,20 @@ from maury.archive.names import parse
 from maury.archive.services import Services
 from maury.archive.tables import read_sweetcat, read_table
 from maury.archive.targets import Targets
+from maury.errors import MauryError
 
 if TYPE_CHECKING:
     from maury.archive.session import ArchiveSession
 
-__all__ = ["SERVICES", "Asking", "read_simbad", "read_source", "read_tic", "tic_number"]
+__all__ = [
+    "SERVICES",
+    "Asking",
+    "check_source",
+    "read_simbad",
+    "read_source",
+    "read_tic",
+    "tic_number",
+]
 
 SERVICES = ("tic", "simbad", "sweetcat")
 """Sources that are services; all others are files."""
@@ -87,7 +96,13 @@ def read_source(
     radius
         How far from a star the telescope may have pointed, arcsec.
     columns, missing
-        Of a file: as of `maury.archive.tables.read_table`.
+        Of a file: as of `maury.archive.tables.read_table`. A key such as ``"a.csv:teff"`` is for
+        the file of that name alone.
+
+    Raises
+    ------
+    MauryError
+        If it is neither a service nor a file, or cannot be used.
     """
     if source == "tic":
         return read_tic(targets, asking, radius)
@@ -95,7 +110,27 @@ def read_source(
         return read_simbad(targets, asking, radius)
     if source == "sweetcat":
         return read_sweetcat(asking.services, session=asking.session)
-    return read_table(source, columns=columns, missing=missing)
+    check_source(source)
+    own = {}
+    for key, column in (columns or {}).items():
+        file, _, what = key.rpartition(":")
+        if file in ("", str(source), Path(source).name):
+            own[what] = column
+    return read_table(source, columns=own, missing=missing)
+
+
+def check_source(source: str | Path) -> None:
+    """Refuse what is neither a service nor a file.
+
+    Raises
+    ------
+    MauryError
+        If it is neither.
+    """
+    if str(source) not in SERVICES and not Path(source).exists():
+        raise MauryError(
+            f"There is no file {source}; a source is {', '.join(SERVICES)}, or a table in a file."
+        )
 
 
 def read_simbad(targets: Targets, asking: Asking, radius: float = RADIUS) -> LabelRows:

@@ -60,8 +60,9 @@ def build(
     column: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="WHAT=COLUMN",
-            help="Which column of a file is which, as in teff=T_eff or star=col1; repeatable.",
+            metavar="[FILE:]WHAT=COLUMN",
+            help="Which column of files, or of one of them, is which, as in teff=T_eff or "
+            "a.txt:star=col1; repeatable.",
         ),
     ] = None,
     missing: Annotated[
@@ -103,7 +104,7 @@ def build(
     is listed in FILE.conflicts.csv, and its labels are missing unless --trust settles it.
     """
     target = _target(manifest, out)
-    chosen = dict(_pair(text) for text in column or [])
+    chosen = dict(_pair(text, source) for text in column or [])
     try:
         with _Progress() as progress:
             catalogue = _build(
@@ -116,10 +117,10 @@ def build(
                 trust=[each.value for each in trust or []],
                 filters=filters,
             )
-        catalogue.write(target)
         conflicts = _write_conflicts(catalogue, target)
+        catalogue.write(target)
     except KeyboardInterrupt:
-        typer.echo("Stopped; nothing was written.", err=True)
+        typer.echo(f"Stopped; {target} was not written.", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     for remark in catalogue.remarks:
         typer.echo(remark, err=True)
@@ -217,11 +218,14 @@ def _target(manifest: Path, out: Path | None) -> Path:
     return target
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _pair(text: str, sources: Sequence[str]) -> tuple[str, str]:
     """What a column is, and its name."""
     what, sign, column = text.partition("=")
     if not sign:
         raise TargetError(f"--column {text} does not say what it is; use WHAT=COLUMN.")
+    file = what.rpartition(":")[0]
+    if file and file not in {name for each in sources for name in (each, Path(each).name)}:
+        raise TargetError(f"--column {text} is of {file}, which is not among the sources.")
     return what.strip(), column.strip()
 
 
