@@ -103,3 +103,14 @@ def test_what_is_of_no_star_is_refused(
 @pytest.mark.parametrize("kind", ["STAR,WAVE,G2", "STAR,DARK,K1", "OBJECT,FP", "OBJECT,SKY", None])
 def test_a_lamp_beside_the_star_is_as_it_should_be(kind: str | None) -> None:
     refuse_lamp(Light(kind, "A"), "a.fits")
+
+
+def test_what_no_star_emits_is_left_out_and_the_rest_has_a_median_of_one(
+    write_exposure: Callable[..., str],
+) -> None:
+    flux, row = Exposure(GRID, None)(
+        {"file": write_exposure("a.fits", with_values(GRID.size // 40, 1e5))}
+    )
+    assert np.isnan(flux[400 : 400 + GRID.size // 40]).all()
+    assert np.nanmedian(flux) == pytest.approx(1, abs=1e-6)
+    assert row["level"] == pytest.approx(np.median(NOISE), rel=0.005)

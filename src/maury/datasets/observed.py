@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from maury.datasets.duplicates import DUPLICATE
 from maury.datasets.label_table import LabelTable
-from maury.datasets.quality import QUALITY_FLAGS, quality_flags, refuse_lamp
+from maury.datasets.quality import QUALITY_FLAGS, leave_out_damage, quality_flags, refuse_lamp
 from maury.errors import ReadError, SpectrumError
 from maury.grid import Medium, WavelengthGrid
 from maury.labels import HARPS_LABELS
@@ -124,6 +124,10 @@ class Exposure:
             )
         flux /= np.float32(level)
         flags += quality_flags(spectrum, light, flux)
+        if leave_out_damage(flux):
+            rest = _median(flux[~np.isnan(flux)])
+            flux /= np.float32(rest)
+            level *= rest
         facts = _facts(spectrum, file)
         if self.labels is not None:
             known = self.labels.find(star=spectrum.meta.object, file=file)

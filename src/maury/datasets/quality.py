@@ -12,7 +12,7 @@ from maury.errors import ReadError
 from maury.readers import Light
 from maury.spectrum import Spectrum
 
-__all__ = ["QUALITY_FLAGS", "quality_flags", "refuse_lamp"]
+__all__ = ["QUALITY_FLAGS", "leave_out_damage", "quality_flags", "refuse_lamp"]
 
 QUALITY_FLAGS: Mapping[str, str] = {
     "saturated": "neighbours hold exactly the greatest flux, or the SNR is more than HARPS's "
@@ -20,8 +20,8 @@ QUALITY_FLAGS: Mapping[str, str] = {
     "low-snr": "the SNR near 5500 A is below 10",
     "wrong-fibre": "the light is of the sky, not of a star",
     "negative-flux": "more than 1% of the good pixels are negative",
-    "damaged-pixels": "pixels that nothing masks hold more than 20 times the median flux, or the "
-    "file marks more than 1% of its pixels as bad",
+    "damaged-pixels": "more than ten pixels hold above 20 times the median flux, or the file marks "
+    "more than 1% of its pixels as bad",
 }
 """What is noted of spectra that are kept all the same."""
 
@@ -107,6 +107,34 @@ def quality_flags(spectrum: Spectrum, light: Light, flux: NDArray[np.float32]) -
         "damaged-pixels": bright > DAMAGED_PIXELS or marked > MOST_MARKED * valid,
     }
     return [name for name, is_so in found.items() if is_so]
+
+
+def leave_out_damage(flux: NDArray[np.float32]) -> bool:
+    """Mask pixels that hold more than 20 times the median flux, or less than minus that.
+
+    No star that the package is for has so strong an emission line, and one such pixel outweighs
+    all others in a loss. HARPS's pipeline leaves thousands below 3820 Angstrom where it has divided
+    by a blaze of next to nothing.
+
+    Parameters
+    ----------
+    flux : float32[pixel]
+        Divided by its median; NaN is put where it is damaged.
+
+    Returns
+    -------
+    bool
+        Whether there is such a pixel.
+
+    Examples
+    --------
+    >>> flux = np.array([1.0, 4900.0, 0.9], dtype=np.float32)
+    >>> leave_out_damage(flux), flux
+    (True, array([1. , nan, 0.9], dtype=float32))
+    """
+    damaged = np.abs(flux) > MOST_FLUX
+    flux[damaged] = np.nan
+    return bool(damaged.any())
 
 
 def _seen(light: Light) -> str:
