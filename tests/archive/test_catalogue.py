@@ -13,6 +13,7 @@ from astropy.coordinates import AltAz, EarthLocation, SkyCoord
 from astropy.time import Time
 from astropy.utils import iers
 from stand_in import failures
+from stand_in.stars import STARS
 
 from maury.archive import manifest
 from maury.archive.benchmark import Archive, bench_archive, plan
@@ -101,6 +102,35 @@ def test_the_spectrum_with_another_stars_name_has_no_labels(products, asking):
     told = [each for each in built.conflicts.to_pylist() if each["star"] == "HD 40307 (2)"]
     assert "name-or-position" in {each["kind"] for each in told}
     assert not any(each["used"] for each in told)
+
+
+def test_a_star_without_a_name_is_found_by_its_position_alone(services, asking):
+    services.mast.busy = 0
+    tau_cet = next(star for star in STARS if star.main_id == "* tau Cet")
+    mjd = 58000.3
+    table = listed(exposure("OBJECT", *tau_cet.position(mjd), mjd))
+    for sources in (["tic", "simbad"], ["simbad", "tic"]):
+        (row,) = build(table, sources, asking=asking, filters=False).table.to_pylist()
+        # The double entry that MAST has of tau Ceti does not count.
+        assert (row["star"], row["tic"]) == ("HD 10700", 419015728)
+        assert (row["teff"], row["rv"], row["match"]) == (5310.0, -16.6, "position")
+        assert row["separation"] < 0.1
+    (row,) = build(table, ["sweetcat"], asking=asking, filters=False).table.to_pylist()
+    # SWEET-Cat tells no motion, and tau Ceti has gone 34 arcsec since J2000.
+    assert row["match"] is None and np.isnan(row["teff"])
+
+
+def test_simbads_motions_help_to_find_stars_in_tables_without(services, asking):
+    tau_cet = next(star for star in STARS if star.main_id == "* tau Cet")
+    mjd = 51544.5 + 20 * 365.25
+    table = listed(exposure("HD10700", *tau_cet.position(mjd), mjd))
+    options = {"asking": asking, "filters": False, "radius": 10.0}
+    alone = build(table, ["sweetcat"], **options)
+    # 1.92 arcsec a year for 20 years.
+    assert alone.conflicts["kind"].to_pylist() == ["far"]
+    assert alone.conflicts["separation"][0].as_py() == pytest.approx(38.4, abs=0.5)
+    helped = build(table, ["sweetcat", "simbad"], **options)
+    assert helped.conflicts.num_rows == 0 and helped.table["teff"].to_pylist() == [5295.0]
 
 
 def test_answers_are_kept_and_not_asked_for_again(products, services, tmp_path):

@@ -125,6 +125,8 @@ def test_names_contradict_where_one_catalogue_has_both():
     assert not contradict(["HD 11964"], ["HD 11964A"])
     assert contradict(["HD 11964"], ["HD 11964B"])
     assert contradict(["CWW 060"], ["CWW 061"])
+    # A field and number of a survey, whose stars with planets are called HATS-6 and so on.
+    assert not contradict(["HATS552-017"], ["HATS-6"])
 
 
 def test_one_name_at_two_places_is_two_stars_and_one_star_has_many_names():

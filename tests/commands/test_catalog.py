@@ -18,7 +18,10 @@ from stand_in import failures
 from maury.archive import manifest
 from maury.archive.catalogue import CATALOGUE, Catalogue
 from maury.cli import main
+from maury.datasets.filling import fill
+from maury.datasets.observed import COLUMNS
 from maury.evaluation.availability import PAPER
+from maury.grid import GRIDS
 
 STARS = "Name,Teff,logg,[M/H],RV\nHD 1,5000,4.5,-0.1,10\nHD 2,6000,4.2,,\nHD 3,12000,4.2,0,3\n"
 
@@ -153,6 +156,29 @@ def test_the_report_counts_labels_and_draws_the_stars(maury):
     assert names == {"table1.txt", "table1.csv", "fig1.png", "fig1.pdf"}
     image = imread("report/fig1.png")
     assert image.shape[0] > 400 and np.ptp(image[..., :3]) > 0.9
+
+
+def test_the_report_takes_a_store_too(maury):
+    grid = GRIDS["harps-tiny"]
+    rows = [
+        {"file": f"{i}.fits", "star": f"HD {i // 2}", "teff": 5000.0 + i, "berv": float(i)}
+        for i in range(4)
+    ]
+    fill(
+        "store",
+        settings={"kind": "observed", "unit": None, "instrument": "HARPS"},
+        grid=grid,
+        frame="barycentric",
+        columns=COLUMNS,
+        rows=rows,
+        compute=lambda row: (np.ones(grid.size, np.float32), dict(row)),
+        workers=0,
+    )
+    code, out, err = maury("report", "store", "--format", "csv")
+    counts = {row["label"]: row for row in csv.DictReader(io.StringIO(out))}
+    assert code == 0 and err == ""
+    assert (counts["teff"]["spectra"], counts["teff"]["stars"]) == ("4", "2")
+    assert (counts["logg"]["spectra"], counts["all"]["spectra"]) == ("0", "0")
 
 
 def test_percentages_of_the_paper_are_those_of_its_counts():

@@ -306,10 +306,8 @@ def _choose(
         return here[0], []
     if not others:
         return None, []
-    theirs = ", ".join(rows.names[others[0].row])
-    reason = (
-        f"{titles[others[0].row]} is {_away(others[0])}, but {theirs} cannot be {', '.join(names)}."
-    )
+    ours, theirs = (" = ".join(each[:SHOWN]) for each in (names, rows.names[others[0].row]))
+    reason = f"{titles[others[0].row]} is {_away(others[0])}, but {theirs} cannot be {ours}."
     return _settle(_Doubt("names-differ", reason, others[0]), None, others[0], trust)
 
 

@@ -195,7 +195,8 @@ def _by_series(names: Iterable[str]) -> dict[str, set[str]]:
         star = parse(name)
         series = star.catalogue if star else None
         if series is None and (match := SERIES.fullmatch(name)):
-            series = match["series"]
+            # HATS552-017 is no number of the catalogue HATS.
+            series = f"{match['series']}..."
         if series is not None:
             match = COMPONENT.fullmatch(name)
             system = match["system"] if match and match["component"] in ("A", "AB") else name

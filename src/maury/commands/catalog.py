@@ -16,6 +16,7 @@ from maury.commands.filling import EXIT_INTERRUPTED
 from maury.commands.options import FormatOption
 from maury.console import Column, Format, print_facts, print_records, stdout_console
 from maury.errors import MauryError, TargetError
+from maury.labels import HARPS_LABELS
 
 if TYPE_CHECKING:
     from maury.archive.catalogue import Catalogue
@@ -131,9 +132,7 @@ def build(
     elif format is Format.CSV:
         print_records([record], format)
     else:
-        print_facts(
-            record, [Column(key, key.replace("_", " "), _spec(record[key])) for key in record]
-        )
+        print_facts(record, [Column(key, _heading(key), _spec(record[key])) for key in record])
 
 
 @app.command()
@@ -154,7 +153,7 @@ def report(
     stars = [star or "" for star in table["star"].to_pylist()]
     labels = {
         name: table[name].to_numpy(zero_copy_only=False)
-        for name in ("teff", "logg", "mh", "rv", "berv", "airmass")
+        for name in HARPS_LABELS.names
         if name in table.column_names
     }
     counts = count_available(labels, stars)
@@ -166,10 +165,13 @@ def report(
     if out is None:
         return
     # Matplotlib takes half a second to load.
+    import numpy as np
+
     from maury.evaluation.figures import kiel_diagram, save
 
     shown.write(out)
-    figure = kiel_diagram(labels["teff"], labels["logg"], labels["mh"])
+    nothing = np.full(len(stars), np.nan)
+    figure = kiel_diagram(*(labels.get(name, nothing) for name in ("teff", "logg", "mh")))
     save(figure, out, "fig1")
     typer.echo(f"Wrote {out}/table1 (txt, csv) and {out}/fig1 (png, pdf).", err=True)
 
@@ -295,6 +297,12 @@ def _summary(catalogue: Catalogue, target: Path, conflicts: Path) -> dict[str, A
         record[f"outside_{name}"] = limits["outside"]
     record["conflicts"] = sum(facts["conflicts"].values())
     return record | {"conflicts_file": str(conflicts)}
+
+
+def _heading(key: str) -> str:
+    """What an entry of the summary is called; names of files stay as they are."""
+    start, mark, name = key.partition("stars_in_")
+    return f"stars in {name}" if mark and not start else key.replace("_", " ")
 
 
 def _spec(value: Any) -> str:
