@@ -126,9 +126,9 @@ def test_simbads_motions_help_to_find_stars_in_tables_without(services, asking):
     table = listed(exposure("HD10700", *tau_cet.position(mjd), mjd))
     options = {"asking": asking, "filters": False, "radius": 10.0}
     alone = build(table, ["sweetcat"], **options)
-    # 1.92 arcsec a year for 20 years.
+    # 1.92 arcsec a year for 20 years, from a position that is 1.1 arcsec from SIMBAD's.
     assert alone.conflicts["kind"].to_pylist() == ["far"]
-    assert alone.conflicts["separation"][0].as_py() == pytest.approx(38.4, abs=0.5)
+    assert alone.conflicts["separation"][0].as_py() == pytest.approx(38.4, abs=1.1)
     helped = build(table, ["sweetcat", "simbad"], **options)
     assert helped.conflicts.num_rows == 0 and helped.table["teff"].to_pylist() == [5295.0]
 
