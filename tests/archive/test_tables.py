@@ -93,6 +93,19 @@ def test_units_of_the_header_are_converted(tmp_path, kind):
     np.testing.assert_allclose(rows.errors["rv"], [0.005, 0.006])
 
 
+def test_a_column_of_arrays_is_refused_and_a_missing_epoch_told(tmp_path):
+    table = Table({"star": ["HD 1"], "teff": [[5000.0, 5100.0]]})
+    table.write(tmp_path / "a.fits")
+    with pytest.raises(MauryError, match="column teff, which does not hold one number"):
+        read_table(tmp_path / "a.fits")
+    lines = "star,teff,ra,dec,pmra,pmdec,ref_epoch\nHD 1,5000,10,10,5,5,2016\n"
+    rows = read_table(written(tmp_path / "gaia.csv", lines))
+    assert rows.epoch.tolist() == [2016.0] and rows.remarks == []
+    rows = read_table(written(tmp_path / "other.csv", lines.replace("ref_epoch", "year")))
+    assert rows.epoch.tolist() == [2000.0]
+    assert rows.remarks == ["other.csv tells no epoch; its positions are taken for J2000."]
+
+
 def test_a_packed_file_is_read_too(tmp_path):
     path = tmp_path / "stars.csv.gz"
     path.write_bytes(gzip.compress(CSV.encode()))

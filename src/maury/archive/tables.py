@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units
-from astropy.table import Table
+from astropy.table import Column, Table
 from numpy.typing import NDArray
 
 from maury.archive.conflicts import Conflict
@@ -125,8 +125,6 @@ def read_sweetcat(services: Services, *, session: ArchiveSession | None = None) 
     )
     try:
         rows = label_rows(read_text(text, "SWEET-Cat"), "SWEET-Cat")
-    except ArchiveError:
-        raise
     except MauryError as error:
         raise ArchiveError(f"SWEET-Cat has changed: {error}") from None
     if lacking := [name for name in ("teff", "logg", "mh") if name not in rows.values]:
@@ -205,6 +203,10 @@ class _Reading:
         self.table, self.name, self.found, self.missing = table, name, found, missing
         self.conflicts: list[Conflict] = []
         self.remarks: list[str] = []
+        for key in found:
+            self._check_column(key)
+        if "pmra" in found and "epoch" not in found:
+            self.remarks.append(f"{name} tells no epoch; its positions are taken for J2000.")
         called = texts(table[found["star"].column]) if "star" in found else [None] * len(table)
         self.titles = [
             f"row {row} ({title})" if title else f"row {row}"
@@ -281,6 +283,14 @@ class _Reading:
 
     def _column(self, key: str) -> Any:
         return self.table[self.found[key].column]
+
+    def _check_column(self, key: str) -> None:
+        column = self._column(key)
+        if not isinstance(column, Column) or column.ndim != 1:
+            raise MauryError(
+                f"{self.name} has {key} in the column {self.found[key].column}, which does not "
+                "hold one number or text a row."
+            )
 
     def _marks(self, key: str) -> list[float]:
         """Numbers that mean that it is not known, whatever the rest of the row says."""
