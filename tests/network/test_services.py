@@ -20,6 +20,7 @@ from maury.archive.eso import Cone, Query
 from maury.archive.login import Login
 from maury.archive.services import Services
 from maury.archive.session import ArchiveSession
+from maury.archive.tables import read_sweetcat
 
 pytestmark = pytest.mark.network
 
@@ -93,6 +94,15 @@ def test_mast_knows_a_star_by_number_and_by_position(services, session):
     assert by_id["pmdec"] == pytest.approx(854, abs=5)
     near = tic.near([26.0170], [-15.9375], 10.0, services=services, session=session)
     assert TAU_CETI in near["tic"].to_pylist()
+
+
+def test_sweetcat_has_stars_with_planets(services, session):
+    rows = read_sweetcat(services, session=session)
+    assert len(rows.names) > 3000
+    (place,) = (place for place, names in enumerate(rows.names) if "HD 217014" in names)
+    # Sousa et al. (2021): 5810 K and 4.33 for 51 Peg.
+    assert rows.value("teff")[place] == pytest.approx(5810, abs=150)
+    assert rows.value("logg")[place] == pytest.approx(4.33, abs=0.3)
 
 
 @pytest.mark.skipif("MAURY_ESO_USER" not in os.environ, reason="MAURY_ESO_USER names no account")
