@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +139,25 @@ def test_services_are_asked_where_the_environment_says(maury, services, monkeypa
     code, out, err = maury("build", "real", "--source", "simbad", "--out", "new.parquet")
     assert code == 1 and out == "" and not Path("new.parquet").exists()
     assert "web page" in err.strip().splitlines()[-1] and "Traceback" not in err
+
+
+def test_an_interrupt_ends_with_one_sentence_and_no_catalogue(maury, services):
+    services.fail("simbad_tap", failures.slow(30), times=None)
+    command = [sys.executable, "-m", "maury.cli", "catalog", "build", ".", "--source", "simbad"]
+    process = subprocess.Popen(
+        command,
+        env=os.environ | services.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not services.asked("simbad_tap") and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and out == ""
+    assert err.strip().splitlines()[-1] == "Stopped; catalogue.parquet was not written."
+    assert not Path("catalogue.parquet").exists()
 
 
 def test_the_report_counts_labels_and_draws_the_stars(maury):
