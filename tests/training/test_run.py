@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -14,8 +15,11 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from maury.cli import app
+from maury.datasets.ingest import ingest
+from maury.datasets.splits import split_of
 from maury.datasets.training_source import MixedExposures
 from maury.errors import RecipeError
+from maury.grid import GRIDS
 from maury.models.losses import Terms
 from maury.models.weights import load_network
 from maury.training import objective, run, scale
@@ -256,6 +260,20 @@ def test_scales_that_need_stores_say_how_to_make_them(tmp_path, monkeypatch):
         train(recipe(), tmp_path / "a")
     with pytest.raises(RecipeError, match=r"needs data.observed.store; .*maury ingest"):
         train(recipe(UNSUPERVISED), tmp_path / "b")
+
+
+def test_a_store_without_a_star_to_validate_on_is_told_so(tmp_path):
+    grid = GRIDS["harps-tiny"]
+    # Both stars are by their names in the training part.
+    for star, slope in (("hd10700.txt", 1e-5), ("hd20794.txt", 2e-5)):
+        spectrum = np.column_stack([grid.wavelength, 1 + slope * grid.wavelength])
+        np.savetxt(tmp_path / star, spectrum, header="medium: air")
+    files = sorted(tmp_path.glob("*.txt"))
+    assert {split_of(path.name) for path in files} == {"train"}
+    ingest(files, tmp_path / "store", grid=grid, instrument=None)
+    observed = {"rate": 0, "observed": {"store": str(tmp_path / "store")}}
+    with pytest.raises(RecipeError, match="of 2 stars, and none of them is in the validation part"):
+        train(recipe(data=observed), tmp_path / "run")
 
 
 def test_states_that_are_none_are_refused(tmp_path):

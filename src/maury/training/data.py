@@ -195,6 +195,12 @@ def _observed(
     else:
         store = simulate_archive(mock_archive(scale), folder, workers=0, report=report)
     parts = split_by_star(store)
+    for name, indices in (("training", parts["train"]), ("validation", parts["val"])):
+        if not indices.size:
+            raise RecipeError(
+                f"{store.path} has exposures of {len(store.stars()):,} stars, and none of them is "
+                f"in the {name} part; the split is 90/5/5 by star and needs some dozens of stars."
+            )
     # Only what is trained on lacks labels.
     chosen = ((parts["train"], settings.known), (parts["val"], 1.0))
     sources = [
