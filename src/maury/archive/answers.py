@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import requests
 
+from maury.archive.parquet import write_table
 from maury.archive.session import check
-from maury.errors import ArchiveError, TargetError
+from maury.errors import ArchiveError
 
 __all__ = ["Progress", "in_chunks", "kept", "whole"]
 
@@ -134,7 +133,7 @@ def kept(
     table = _stored(file, schema)
     if table is None:
         table = ask()
-        _store(table, file)
+        write_table(table, file)
     return table
 
 
@@ -145,16 +144,3 @@ def _stored(file: Path, schema: pa.Schema) -> pa.Table | None:
     except (OSError, pa.ArrowException):
         return None
     return table if table.schema.equals(schema) else None
-
-
-def _store(table: pa.Table, file: Path) -> None:
-    part = file.with_suffix(f".{os.getpid()}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, part)
-        part.replace(file)
-    except OSError as error:
-        raise TargetError(f"Answers cannot be kept in {file.parent}: {error.strerror}.") from None
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,9 +20,10 @@ from maury.archive.identification import Identified, identify
 from maury.archive.label_rows import LabelRows
 from maury.archive.labelling import StarLabels, label_stars
 from maury.archive.observing import Exposures
+from maury.archive.parquet import write_table
 from maury.archive.sources import Asking
 from maury.archive.targets import group
-from maury.errors import MauryError, TargetError
+from maury.errors import MauryError
 from maury.labels import HARPS_LABELS, LABELS
 
 __all__ = ["CATALOGUE", "FILTERED", "FORMAT_VERSION", "STAR_LABELS", "Catalogue", "Trust", "build"]
@@ -137,22 +137,9 @@ class Catalogue:
         TargetError
             If it cannot be written; nothing is left behind then.
         """
-        file = Path(path)
         facts = {"kind": "catalogue", "version": FORMAT_VERSION, **self.facts}
         table = self.table.replace_schema_metadata({"maury": json.dumps(facts)})
-        part = file.with_name(f".{file.name}.{os.getpid()}.part")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with part.open("wb") as stream:
-                    pq.write_table(table, stream, compression="zstd")
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                part.replace(file)
-            finally:
-                part.unlink(missing_ok=True)
-        except OSError as error:
-            raise TargetError(f"{file} cannot be written ({error.strerror or error}).") from None
+        write_table(table, Path(path))
 
     @classmethod
     def read(cls, path: str | Path) -> Catalogue:

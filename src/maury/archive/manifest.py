@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from maury.archive.parquet import write_table
 from maury.errors import MauryError
 
 __all__ = [
@@ -158,27 +158,15 @@ def write(table: pa.Table, path: str | Path) -> None:
     table
         With the columns of `MANIFEST`.
     path
-        The file, or the folder that it goes to, which must exist.
+        The file, or the folder that it goes to.
 
     Raises
     ------
     MauryError
-        If the table is not a manifest, or the file cannot be written.
+        If the table is not a manifest, or the file cannot be written (`TargetError`).
     """
     file = locate(path)
-    table = check(table, str(file))
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        try:
-            with part.open("wb") as stream:
-                pq.write_table(table, stream, compression="zstd")
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(file)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise MauryError(f"{file} cannot be written ({error.strerror or error}).") from None
+    write_table(check(table, str(file)), file)
 
 
 def check(table: pa.Table, name: str) -> pa.Table:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maury.commands.filling import EXIT_INTERRUPTED
-from maury.commands.options import FormatOption
+from maury.commands.options import FormatOption, RadiusOption
 from maury.console import Column, Format, print_facts, print_records, stdout_console
 from maury.errors import MauryError, TargetError
 from maury.labels import HARPS_LABELS
@@ -72,12 +72,7 @@ def build(
             metavar="NUMBER", help="What stands in files where nothing is known, such as 0."
         ),
     ] = None,
-    radius: Annotated[
-        float,
-        typer.Option(
-            min=0.1, max=3600.0, help="How far from a star the telescope may have pointed, arcsec."
-        ),
-    ] = 30.0,
+    radius: RadiusOption = 30.0,
     trust: Annotated[
         list[TrustChoice] | None,
         typer.Option(

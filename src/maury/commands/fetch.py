@@ -14,7 +14,7 @@ import typer
 
 from maury.commands.downloads import DownloadBar, print_estimate, print_files
 from maury.commands.filling import EXIT_INTERRUPTED
-from maury.commands.options import FormatOption
+from maury.commands.options import FormatOption, RadiusOption
 from maury.console import Format
 from maury.errors import MauryError, TargetError
 
@@ -63,12 +63,7 @@ def fetch(
     programme: Annotated[
         str | None, typer.Option(metavar="ID", help="Observing programme, or one of its runs.")
     ] = None,
-    radius: Annotated[
-        float,
-        typer.Option(
-            min=0.1, max=3600.0, help="How far from a star the telescope may have pointed, arcsec."
-        ),
-    ] = 30.0,
+    radius: RadiusOption = 30.0,
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="No more than so many files.")
     ] = None,

@@ -24,6 +24,7 @@ __all__ = [
     "MediumChoice",
     "MediumOption",
     "NormalizedOption",
+    "RadiusOption",
     "ResolvingPowerOption",
     "ScaleChoice",
     "SolverChoice",
@@ -106,6 +107,12 @@ FrameOption = Annotated[
 ]
 ResolvingPowerOption = Annotated[
     float | None, typer.Option(help="Of the instrument; by default there is none.")
+]
+RadiusOption = Annotated[
+    float,
+    typer.Option(
+        min=0.1, max=3600.0, help="How far from a star the telescope may have pointed, arcsec."
+    ),
 ]
 StartOption = Annotated[float, typer.Option(help="First wavelength, A.")]
 StopOption = Annotated[float, typer.Option(help="Last wavelength, A.")]
