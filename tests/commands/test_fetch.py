@@ -215,8 +215,6 @@ def test_an_interruption_is_one_sentence_and_the_same_command_goes_on(services, 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell may have told its children to take no notice.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and len(services.asked("eso_files")) < 6:
