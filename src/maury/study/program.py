@@ -137,7 +137,7 @@ def study(
         "observed exposures": "mock archive" if exposures.mock else "store of --observed",
         "test exposures": f"{len(drawing.observed.indices):,} of "
         f"{len(drawing.observed.stars):,} stars, {len(drawing.simulated):,} simulated",
-        "time of training": f"{hours:.1f} h",
+        "time of training": f"{hours:.1f} h, summed over networks",
     }
     parts = sections(tables, figures, judged, folder / "figures", scale=scale, mock=exposures.mock)
     write_report(folder / "report.html", "The study of Cvrček et al. (2024)", facts, parts)

@@ -121,5 +121,5 @@ def _draw_histogram(
     axes.hist(values, bins=BINS, orientation=orientation, color=GREY, edgecolor=INK, linewidth=0.3)
     along, across = (axes.xaxis, axes.yaxis)[:: 1 if orientation == "vertical" else -1]
     along.set_tick_params(labelbottom=False, labelleft=False)
-    across.set_major_locator(MaxNLocator(3, integer=True))
+    across.set_major_locator(MaxNLocator(2, integer=True))
     across.set_label_text("spectra")
