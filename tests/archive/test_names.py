@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from maury.archive.names import NUMBERED, canonical, canonical_array, parse, spellings
@@ -105,6 +105,7 @@ def test_different_stars_have_different_names(one, other):
         ("tau Cet_e", "* tau Cet"),
         ("Proxima Centauri b", "PROXIMA CENTAURI"),
         ("Kepler-16 (AB) b", "Kepler-16"),
+        ("kepler-16 (ab)", "Kepler-16"),
     ],
 )
 def test_a_planet_is_left_off(planet, star):
@@ -147,6 +148,8 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=30)
 
 
 @given(TEXT)
+@example("\u0345")
+@example("\u0390")
 def test_a_canonical_name_stays_what_it_is(text):
     name = canonical(text)
     assert name is None or canonical(name) == name

@@ -102,6 +102,7 @@ NOT_STARS = re.compile(
 GREEK_LETTERS = re.compile("[\u0391-\u03a1\u03a3-\u03a9\u03b1-\u03c9]")
 DASHES = re.compile("[\u2010-\u2015\u2212]")
 SIMBADS = re.compile(r"^([Vv]?\*|(?i:NAME) ) *(?=\w)")
+BOTH = re.compile(r"\s*\(AB\)$", re.IGNORECASE)
 PLANET = re.compile(r"(?: |(?<=[\d)]))[b-h]$")
 COMPONENT = r"[ -]?(?P<component>[A-HJ]{1,2}|[a-hj]{1,2})?"
 
@@ -301,12 +302,17 @@ def _tidy(name: str | None) -> str:
     """
     text = name or ""
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-        text = GREEK_LETTERS.sub(_latin, DASHES.sub("-", text))
+        # Capitals first: the small form of some is a mark, as that of iota below a vowel.
+        text = "".join(letter if letter.isascii() else letter.upper() for letter in _plain(text))
+        text = _plain(GREEK_LETTERS.sub(_latin, DASHES.sub("-", _plain(text))))
     text = " ".join(text.replace("_", " ").split()).strip(" -")
     if text[-1:] in "bcdefgh" and text != text.lower():
         text = PLANET.sub("", text)
-    return SIMBADS.sub("", text.removesuffix("(AB)").rstrip())
+    return SIMBADS.sub("", BOTH.sub("", text))
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)
 
 
 def _latin(letter: re.Match[str]) -> str:
