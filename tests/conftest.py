@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from maury.cli import main
 from maury.wavelength import SPEED_OF_LIGHT
 
 # Test modules are imported by their paths; the package `stand_in`, which several share, by name.
@@ -79,6 +80,24 @@ class LineForest:
 def line_forest() -> LineForest:
     """A stand-in for the emulator of intrinsic spectra."""
     return LineForest()
+
+
+@pytest.fixture
+def command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process; gives exit code, stdout and stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["maury", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return code, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture

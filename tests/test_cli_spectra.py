@@ -14,7 +14,6 @@ import pytest
 from astropy.io import fits
 
 from maury import console
-from maury.cli import main
 from maury.errors import MauryError, SpectrumError
 from maury.figures import REGIONS, plot_spectrum, save_figure
 from maury.spectrum import Observation, Spectrum, doppler_factor
@@ -35,17 +34,8 @@ def s1d(tmp_path):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line; give exit code, stdout and stderr."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["maury", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        captured = capsys.readouterr()
-        return caught.value.code or 0, captured.out, captured.err
-
-    return call
+def run(command_line):
+    return command_line
 
 
 def test_info_of_one_file_tells_all(run, s1d):

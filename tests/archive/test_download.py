@@ -21,6 +21,7 @@ import pytest
 from astropy.io import fits
 from filelock import FileLock
 from keyring.backend import KeyringBackend
+from keyring.errors import PasswordSetError
 from outside import Outside
 from stand_in import failures
 from stand_in.message import Answer
@@ -40,7 +41,7 @@ class Ring(KeyringBackend):
         return passwords.get(username) if service == "astroquery:www.eso.org" else None
 
     def set_password(self, service: str, username: str, password: str) -> None:
-        raise NotImplementedError
+        raise PasswordSetError("It has what it has.")
 
 
 @pytest.fixture

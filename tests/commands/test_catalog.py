@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,6 @@ from stand_in import failures
 
 from maury.archive import manifest
 from maury.archive.catalogue import CATALOGUE, Catalogue
-from maury.cli import main
 from maury.datasets.filling import fill
 from maury.datasets.observed import COLUMNS
 from maury.evaluation.availability import PAPER
@@ -31,7 +31,7 @@ STARS = "Name,Teff,logg,[M/H],RV\nHD 1,5000,4.5,-0.1,10\nHD 2,6000,4.2,,\nHD 3,1
 
 
 @pytest.fixture
-def maury(tmp_path, monkeypatch, capsys):
+def maury(tmp_path, monkeypatch, command_line):
     """Run ``maury catalog`` in a folder with a manifest; gives exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     rows = [
@@ -52,17 +52,7 @@ def maury(tmp_path, monkeypatch, capsys):
     Path("spectra").mkdir()
     manifest.write(pa.Table.from_pylist(rows, manifest.MANIFEST), "manifest.parquet")
     Path("stars.csv").write_text(STARS)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["maury", "catalog", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
+    return partial(command_line, "catalog")
 
 
 def test_a_catalogue_is_built_from_a_table_and_summed_up(maury):

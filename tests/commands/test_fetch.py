@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,26 +20,15 @@ from astropy.time import Time
 from stand_in import failures
 
 from maury.archive import manifest
-from maury.cli import main
 
 
 @pytest.fixture
-def maury(services, tmp_path, monkeypatch, capsys):
+def maury(services, tmp_path, monkeypatch, command_line):
     """Run ``maury fetch`` in an empty folder; gives exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     for name, address in services.environment.items():
         monkeypatch.setenv(name, address)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["maury", "fetch", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
+    return partial(command_line, "fetch")
 
 
 def files(folder: str) -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from maury.errors import TargetError
+from maury.files import write_whole
 
 __all__ = ["write_table"]
 
@@ -21,16 +20,6 @@ def write_table(table: pa.Table, file: Path) -> None:
     TargetError
         If it cannot be written; nothing is left behind then.
     """
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as stream:
-                pq.write_table(table, stream, compression="zstd")
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(file)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise TargetError(f"{file} cannot be written ({error.strerror or error}).") from None
+    content = pa.BufferOutputStream()
+    pq.write_table(table, content, compression="zstd")
+    write_whole(file, content.getvalue().to_pybytes())

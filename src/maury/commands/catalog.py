@@ -251,7 +251,7 @@ def _build(manifest: Path, sources: Sequence[str], asking: Asking, **options: An
 
 def _write_conflicts(catalogue: Catalogue, target: Path) -> Path:
     """All conflicts as CSV beside the catalogue, also if there are none: an older file goes."""
-    from maury.evaluation.files import write_whole
+    from maury.files import write_whole
 
     text = io.StringIO()
     writer = csv.DictWriter(text, catalogue.conflicts.column_names, lineterminator="\n")

@@ -16,8 +16,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from maury.errors import MauryError
-from maury.evaluation.files import write_whole
 from maury.evaluation.tables import Table, escape_markdown
+from maury.files import write_whole
 
 __all__ = [
     "Comparison",

@@ -14,7 +14,7 @@ from pathlib import Path
 from textwrap import fill
 
 from maury.errors import MauryError
-from maury.evaluation.files import write_whole
+from maury.files import write_whole
 
 __all__ = ["Cell", "Table", "escape_markdown", "format_value"]
 

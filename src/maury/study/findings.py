@@ -55,14 +55,14 @@ def _judge(judge: Callable[[Results], Verdict], needs: Sequence[str], results: R
 def _label_aware(results: Results) -> Verdict:
     aware = [name for name in LABEL_AWARE if name != "cnn-etc"]
     best = min(UNSUPERVISED, key=lambda name: _intrinsic(results, name).value)
-    beaten = [
+    winners = [
         name
         for name in aware
         if _intrinsic(results, name).value < _intrinsic(results, best).value
         and _beats(results, name, best, ("teff",))
     ]
-    return beaten == aware, (
-        f"{len(beaten)} of {len(aware)} label-aware models beat the best unsupervised one in "
+    return winners == aware, (
+        f"{len(winners)} of {len(aware)} label-aware models beat the best unsupervised one in "
         f"intrinsic NMAE and, significantly, in Teff. NMAE: {_listed(results, aware)}; "
         f"unsupervised {_listed(results, UNSUPERVISED)}. Teff: {_teff(results, aware)}; "
         f"unsupervised {_teff(results, UNSUPERVISED)} (K)."

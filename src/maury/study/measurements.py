@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maury.evaluation.files import write_whole
 from maury.evaluation.interventions import GeneralScores
 from maury.evaluation.latents import LatentSummary
+from maury.files import write_whole
 from maury.study.exposures import TestExposures
 from maury.study.measure import Measurements, measure
 from maury.study.networks import StudiedNetwork

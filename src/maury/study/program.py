@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from maury.evaluation.files import write_whole
 from maury.evaluation.report import Finding, write_markdown, write_report
+from maury.files import write_whole
 from maury.grid import HARPS
 from maury.study.drawing import Drawing
 from maury.study.exposures import TestExposures, training_stores

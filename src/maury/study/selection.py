@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from maury.errors import RecipeError
 from maury.evaluation.figures import Curve, save, score_curves
-from maury.evaluation.files import write_whole
+from maury.files import write_whole
 from maury.study.exposures import training_stores
 from maury.study.journal import SearchJournal
 from maury.study.plan import model_runs

@@ -19,7 +19,7 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from maury.errors import MauryError
-from maury.evaluation.files import write_whole
+from maury.files import write_whole
 from maury.labels import LABELS
 
 __all__ = [

@@ -35,7 +35,10 @@ def write_whole(path: str | Path, content: bytes | str) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            part.write_bytes(content.encode() if isinstance(content, str) else content)
+            with part.open("wb") as stream:
+                stream.write(content.encode() if isinstance(content, str) else content)
+                stream.flush()
+                os.fsync(stream.fileno())
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
