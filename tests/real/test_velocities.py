@@ -3,7 +3,7 @@
 The DRS (3.5 and 3.8) projects the velocity of La Silla on the catalogue's position of the target
 (ESO TEL TARG), moved by proper motion to the epoch, at half the exposure. It leaves out the terms
 of second order, gravity and time dilation: astropy's `radial_velocity_correction`, which has them,
-is 4.3 to 4.9 m/s larger.
+is 4.3 to 5.1 m/s larger.
 """
 
 from __future__ import annotations
